@@ -1,0 +1,57 @@
+PYTHON ?= python3
+# Words separated by spaces; quote what has spaces in it. `make help` explains them.
+export DAG OUT INCLUDE REQUIREMENTS
+
+.DEFAULT_GOAL := example
+.PHONY: example bundle test test-e2e lint bench clean help
+
+HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+BUILD := $(HERE)build
+MODULE := PYTHONPATH='$(HERE)' $(PYTHON) -B -c
+TEST_ENV := $(BUILD)/test-env
+LINT_ENV := $(BUILD)/lint-env
+TESTS ?= tests
+ARGS ?=
+
+example:  ## Build and list the Dag files beside the module, or an example when there is none
+	@$(MODULE) 'import coordinator_bundle as b; raise SystemExit(b.build_example())'
+
+bundle:  ## Freeze Dag files: make bundle DAG=my_dag.py [OUT=path] [INCLUDE=path] [REQUIREMENTS=file]
+	@$(MODULE) 'import coordinator_bundle as b; raise SystemExit(b.build_main())'
+
+test: $(TEST_ENV)/complete  ## Run the tests: make test [TESTS=tests/test_framing.py] [ARGS="-x -k word"]
+	@cd '$(HERE)' && PYTHON='$(PYTHON)' $(TEST_ENV)/bin/python -m pytest -q $(TESTS) $(ARGS)
+
+test-e2e: $(TEST_ENV)/complete  ## Run a whole Airflow with a Dag beside its frozen copy
+	@cd '$(HERE)' && PYTHON='$(PYTHON)' $(TEST_ENV)/bin/python -m pytest -q -m e2e tests $(ARGS)
+
+lint: $(LINT_ENV)/complete  ## Check style and types
+	@cd '$(HERE)' && $(LINT_ENV)/bin/ruff check . && $(LINT_ENV)/bin/mypy
+
+bench: $(TEST_ENV)/complete  ## Measure against Airflow's own runner, side by side
+	@cd '$(HERE)' && $(TEST_ENV)/bin/python tests/bench/bench.py $(ARGS)
+
+clean:  ## Remove everything that was built, environments too
+	@rm -rf '$(BUILD)' '$(HERE)dist'
+
+help:  ## Show this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' '$(firstword $(MAKEFILE_LIST))'
+	@echo
+	@echo '  DAG           one Dag file or several: DAG="a.py b.py"'
+	@echo '  OUT           the executable to write; dist/<name of the first file> if not given'
+	@echo '  INCLUDE       more files or folders to take along: code from elsewhere, data of unusual kinds'
+	@echo '  REQUIREMENTS  a requirements file, besides what Dag files declare in a "# /// script" block'
+	@echo '  PYTHON        the Python to build with and to freeze, 3.10 or newer: PYTHON=python3.12'
+
+$(TEST_ENV)/complete: tests/requirements.txt
+	@$(call environment,$(TEST_ENV),tests/requirements.txt)
+
+$(LINT_ENV)/complete: tests/requirements-lint.txt
+	@$(call environment,$(LINT_ENV),tests/requirements-lint.txt)
+
+# A virtual environment with what a requirements file names, new when the file or the Python changes; the mark comes last.
+define environment
+cd '$(HERE)' && rm -rf '$(1)' && mkdir -p '$(BUILD)' && echo 'installing $(2)' && \
+$(PYTHON) -m venv '$(1)' && \
+'$(1)'/bin/python -m pip install --quiet --disable-pip-version-check -r '$(2)' && touch '$(1)/complete'
+endef

@@ -1,0 +1,414 @@
+"""What a task costs in a bundle, beside what it costs in Airflow's own runner: `python tests/bench/bench.py [ROW...]`.
+
+Every figure is a ratio of two things measured in turns in the same processes on the same machine, so that it means the
+same on another one. Times are those of the real `supervise_task`, from its call to its return.
+
+    --list          the rows there are
+    --runs N        how often each side runs (each row has its own default)
+    --bundle PATH   a bundle of tests/dags/noop.py to measure, instead of building one
+    --json          one JSON object instead of the table
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+HERE = Path(__file__).resolve().parent
+REPO = HERE.parent.parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import c_bundle  # noqa: E402
+import harness  # noqa: E402
+
+DAG_FILE = HERE.parent / "dags" / "noop.py"
+OUTLIER = 3.0
+SIDES = {"bundle": "frozen", "airflow": "default", "c": "c"}
+
+
+########################################################################################################################
+# Inside a worker process: a supervisor that runs tasks when told to
+########################################################################################################################
+
+
+def configure(bundles: dict[str, str]) -> None:
+    """Queues for every side at once, so that switching sides changes nothing but the task's queue."""
+    classpath = "airflow.sdk.coordinators.executable.ExecutableCoordinator"
+    coordinators = {name: {"classpath": classpath, "kwargs": {"executables_root": [folder]}} for name, folder in bundles.items()}
+    os.environ["AIRFLOW__SDK__COORDINATORS"] = json.dumps(coordinators)
+    os.environ["AIRFLOW__SDK__QUEUE_TO_COORDINATOR"] = json.dumps({SIDES[name]: name for name in bundles})
+    dags = [{"name": "dags", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {"path": str(DAG_FILE.parent)}}]
+    os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(dags)
+
+
+def run_once(side: str, task_id: str = "nothing") -> float:
+    """Seconds that `supervise_task` took for one task that does nothing."""
+    from airflow.sdk.api.client import Client
+    from airflow.sdk.api.datamodels._generated import BundleInfo
+    from airflow.sdk.execution_time.supervisor import supervise_task
+
+    api = harness.ExecutionAPI()
+    ti = harness.task_instance("noop", task_id, queue=SIDES[side])
+    api.add_dag_run("noop", ti.run_id)
+    state = {"state": "queued", "max_tries": 0, "next_method": None, "next_kwargs": None}
+    api.task_instances[str(ti.id)] = {**ti.model_dump(mode="json"), **state}
+    with Client(base_url="http://execution-api", token="token", transport=api.transport()) as client:
+        where = {"bundle_info": BundleInfo(name="dags"), "dag_rel_path": DAG_FILE.name, "log_path": f"{ti.id}.log"}
+        started = time.perf_counter()
+        code = supervise_task(ti=ti, token="token", client=client, **where)
+        took = time.perf_counter() - started
+    if code != 0 or api.states() != ["success"]:
+        raise SystemExit(f"{side}: exit code {code}, states {api.states()}, calls {api.calls}")
+    return took
+
+
+def worker_turns(sides: list[str], runs: int) -> None:
+    """Warm: everything imported, as long-lived workers are; then turns in changing order."""
+    import gc
+
+    harness.warm_up()
+    gc.collect()
+    gc.freeze()
+    for side in sides * 3:
+        run_once(side)
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    for turn in range(runs):
+        for side in sides[turn % len(sides) :] + sides[: turn % len(sides)]:
+            times[side].append(run_once(side))
+    print(json.dumps(times))
+
+
+def worker_memory(sides: list[str], runs: int) -> None:
+    """Warm, as above; tells the process that watches when a run begins and ends, over a socket of its own."""
+    import gc
+    import socket
+
+    harness.warm_up()
+    gc.collect()
+    gc.freeze()
+    for side in sides * 2:
+        run_once(side)
+    control = socket.socket(fileno=int(os.environ["BENCH_CONTROL"]))
+    for _ in range(runs):
+        for side in sides:
+            control.sendall(b"b")
+            control.recv(1)
+            run_once(side)
+            control.sendall(b"e")
+            control.recv(1)
+
+
+def worker_after_one(sides: list[str], runs: int) -> None:
+    """A worker that has run one bundle task and imported nothing on top of that; each side once."""
+    run_once("bundle")
+    print(json.dumps({side: [run_once(side)] for side in sides}))
+
+
+def worker_first(sides: list[str], runs: int) -> None:
+    """A worker that has only imported the supervisor; its first task."""
+    import airflow.sdk.execution_time.supervisor  # noqa: F401
+
+    print(json.dumps({side: [run_once(side)] for side in sides}))
+
+
+def worker_single(sides: list[str], runs: int) -> None:
+    """A process for one task, as a pod is."""
+    run_once(sides[0])
+
+
+########################################################################################################################
+# Rows
+########################################################################################################################
+
+
+class Bench:
+    """Where the bundles lie; how workers are started."""
+
+    def __init__(self, folder: Path, bundle: Path | None, runs: int | None) -> None:
+        self.folder = folder
+        self.runs = runs
+        self.given = bundle
+        self.bundles: dict[str, str] = {}
+
+    def prepare(self) -> None:
+        """Build what the rows under the supervisor need: our bundle, and the C program if there is a compiler."""
+        if self.bundles:
+            return
+        ours = self.folder / "ours"
+        ours.mkdir()
+        if self.given:
+            shutil.copy2(self.given, ours / "noop")
+        else:
+            command = ["make", "-s", "-C", str(REPO), "bundle", f"DAG={DAG_FILE}", f"OUT={ours / 'noop'}"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        self.bundles["bundle"] = str(ours)
+        if c_bundle.have_compiler():
+            c_bundle.build(self.folder / "c", "noop", ["nothing"])
+            self.bundles["c"] = str(self.folder / "c")
+        else:
+            print("no gcc: the C program's column stays empty", file=sys.stderr)
+
+    def sides(self, *wanted: str) -> list[str]:
+        self.prepare()
+        return [side for side in wanted if side == "airflow" or side in self.bundles]
+
+    def worker(self, mode: str, sides: list[str], runs: int, control: int | None = None) -> subprocess.Popen[str]:
+        home = tempfile.mkdtemp(dir=self.folder)
+        job = json.dumps({"mode": mode, "sides": sides, "runs": runs, "home": home, "bundles": self.bundles})
+        command = [sys.executable, __file__, "--worker", job]
+        env = {**os.environ, "BENCH_CONTROL": str(control)}
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+            pass_fds=() if control is None else (control,),
+        )
+
+    def collect(self, mode: str, sides: list[str], runs: int) -> dict[str, list[float]]:
+        process = self.worker(mode, sides, runs)
+        out, err = process.communicate()
+        if process.returncode:
+            raise SystemExit(f"the {mode} worker ended with {process.returncode}:\n{out}{err}")
+        return json.loads(out.splitlines()[-1])
+
+
+def outliers(values: list[float]) -> int:
+    middle = statistics.median(values)
+    return sum(value > OUTLIER * middle for value in values)
+
+
+def row(what: str, unit: str, ours: list[float], theirs: list[float], goal: float | None, note: str = "") -> dict[str, Any]:
+    a, b = statistics.median(ours), statistics.median(theirs)
+    return {
+        "what": what,
+        "unit": unit,
+        "ours": a,
+        "theirs": b,
+        "ratio": a / b,
+        "goal": goal,
+        "runs": min(len(ours), len(theirs)),
+        "spread": [spread(ours), spread(theirs)],
+        "outliers": [outliers(ours), outliers(theirs)],
+        "note": note,
+    }
+
+
+def spread(values: list[float]) -> float:
+    """Half the distance between the quartiles, as a share of the median."""
+    if len(values) < 4:
+        return (max(values) - min(values)) / 2 / statistics.median(values)
+    low, _, high = statistics.quantiles(values, n=4)
+    return (high - low) / 2 / statistics.median(values)
+
+
+def row_start(bench: Bench) -> list[dict[str, Any]]:
+    """no-op task in a warm worker: our bundle against Airflow's own runner at its best, and against the C program"""
+    sides = bench.sides("bundle", "airflow", "c")
+    times = bench.collect("turns", sides, bench.runs or 40)
+    rows = [row("no-op task / Airflow at its best", "ms", times["bundle"], times["airflow"], 1.0)]
+    if "c" in times:
+        rows.append(row("no-op task / C program", "ms", times["bundle"], times["c"], None, "the floor: it only answers"))
+    return rows
+
+
+def row_memory(bench: Bench) -> list[dict[str, Any]]:
+    """peak proportional set size of the task's process tree, the supervisor itself not counted"""
+    import socket
+
+    sides = bench.sides("bundle", "airflow", "c")
+    peaks: dict[str, list[float]] = {side: [] for side in sides}
+    ours, theirs = socket.socketpair()
+    runs = bench.runs or 15
+    process = bench.worker("memory", sides, runs, control=theirs.fileno())
+    theirs.close()
+    with ours:
+        for _ in range(runs):
+            for side in sides:
+                if not ours.recv(1):
+                    break
+                ours.sendall(b"g")
+                peaks[side].append(watch(process.pid, ours.fileno()) / 1024)
+                ours.recv(1)
+                ours.sendall(b"g")
+    _, err = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the memory worker ended with {process.returncode}:\n{err}")
+    rows = [row("memory of the process tree / Airflow", "MiB", peaks["bundle"], peaks["airflow"], 0.25)]
+    if "c" in peaks:
+        rows.append(row("memory of the process tree / C program", "MiB", peaks["bundle"], peaks["c"], None))
+    return rows
+
+
+def watch(pid: int, until: int) -> float:
+    """The highest sum of Pss, in KiB, of the descendants of `pid`, sampled until the descriptor has something to read."""
+    import select
+
+    peak = 0.0
+    while not select.select([until], [], [], 0.0005)[0]:
+        total, waiting = 0.0, children(pid)
+        while waiting:
+            child = waiting.pop()
+            waiting += children(child)
+            try:
+                with open(f"/proc/{child}/smaps_rollup") as file:
+                    total += next((float(line.split()[1]) for line in file if line.startswith("Pss:")), 0.0)
+            except (OSError, ValueError):
+                continue
+        peak = max(peak, total)
+    return peak
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        pass
+    return found
+
+
+def row_after_one(bench: Bench) -> list[dict[str, Any]]:
+    """no-op task in a worker that has run one bundle task and preloaded nothing else
+
+    Airflow's supervisor imports its Dag parser when the first bundle task sends its first message, so Airflow's runner
+    gains from that task in the same worker; a worker that never ran one is the other comparison.
+    """
+    sides = bench.sides("bundle", "airflow", "c")
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    first: list[float] = []
+    for turn in range(bench.runs or 7):
+        for side, values in bench.collect("after_one", sides[turn % len(sides) :] + sides[: turn % len(sides)], 1).items():
+            times[side] += values
+        first += bench.collect("first", ["airflow"], 1)["airflow"]
+    return [
+        row("after one bundle task / Airflow, nothing preloaded", "ms", times["bundle"], first, 0.15),
+        row("after one bundle task / Airflow in the same worker", "ms", times["bundle"], times["airflow"], None),
+    ]
+
+
+def row_fresh(bench: Bench) -> list[dict[str, Any]]:
+    """a process for one task, from its exec to its exit, as in a pod; it imports Airflow's supervisor on either side"""
+    sides = bench.sides("bundle", "airflow", "c")
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(bench.runs or 5):
+        for side in sides:
+            started = time.perf_counter()
+            process = bench.worker("single", [side], 1)
+            _, err = process.communicate()
+            times[side].append(time.perf_counter() - started)
+            if process.returncode:
+                raise SystemExit(f"the {side} worker ended with {process.returncode}:\n{err}")
+    return [row("a process for one task / Airflow", "ms", times["bundle"], times["airflow"], None, "for information")]
+
+
+def row_import(bench: Bench) -> list[dict[str, Any]]:
+    """`import coordinator_bundle`, against the bare modules that every task needs"""
+    path = f"import sys; sys.path.insert(0, {str(REPO)!r}); "
+    ours = [sys.executable, "-I", "-c", path + "import coordinator_bundle"]
+    theirs = [sys.executable, "-I", "-c", "import msgpack, socket, json"]
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range((bench.runs or 40) + 2):
+        for command, values in ((ours, times[0]), (theirs, times[1]))[:: 1 if turn % 2 else -1]:
+            started = time.perf_counter()
+            subprocess.run(command, check=True)
+            if turn >= 2:
+                values.append(time.perf_counter() - started)
+    return [row("import / python -I msgpack, socket, json", "ms", *times, 1.5)]
+
+
+ROWS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
+    "start": row_start,
+    "memory": row_memory,
+    "after-one": row_after_one,
+    "fresh": row_fresh,
+    "import": row_import,
+}
+
+
+########################################################################################################################
+# The table
+########################################################################################################################
+
+
+def machine() -> str:
+    """What the figures depend on."""
+    model = "unknown processor"
+    try:
+        with open("/proc/cpuinfo") as file:
+            model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), model)
+    except OSError:
+        pass
+    tmp = tempfile.gettempdir()
+    kind = subprocess.run(["stat", "-f", "-c", "%T", tmp], capture_output=True, text=True).stdout.strip() or "?"
+    load = os.getloadavg()[0]
+    cores = f"{os.cpu_count()} cores"
+    return f"{model}, {cores}, load {load:.1f}; Linux {platform.release()}; Python {platform.python_version()}; {tmp} on {kind}"
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    heads = ("what", "ours", "theirs", "ratio", "goal", "runs", "spread", "outliers")
+    lines: list[tuple[str, ...]] = [heads]
+    for r in rows:
+        scale = 1000 if r["unit"] == "ms" else 1
+        ours, theirs = (f"{r[side] * scale:.1f} {r['unit']}" for side in ("ours", "theirs"))
+        goal = "" if r["goal"] is None else f"<= {r['goal']:g} {'ok' if r['ratio'] <= r['goal'] else 'MISSED'}"
+        spreads = "/".join(f"{value:.0%}" for value in r["spread"])
+        lines.append((r["what"], ours, theirs, f"{r['ratio']:.3f}", goal, str(r["runs"]), spreads, "/".join(map(str, r["outliers"]))))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for number, line in enumerate(lines):
+        print("  ".join(cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in enumerate(zip(line, widths))))
+        if not number:
+            print("  ".join("-" * width for width in widths))
+    print(f"\nmedians; spread: half the interquartile range over the median, ours/theirs; outliers: over {OUTLIER:g} medians")
+    print(machine())
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--worker"]:
+        job = json.loads(sys.argv[2])
+        harness.prepare_environment(Path(job["home"]))
+        configure(job["bundles"])
+        modes = {"turns": worker_turns, "memory": worker_memory, "after_one": worker_after_one, "first": worker_first, "single": worker_single}
+        modes[job["mode"]](job["sides"], job["runs"])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="rows to run; all of them by default")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    if args.list:
+        for name, function in ROWS.items():
+            print(f"{name:10} {(function.__doc__ or '').splitlines()[0]}")
+        return
+    if unknown := [name for name in args.rows if name not in ROWS]:
+        parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        bench = Bench(Path(folder), args.bundle, args.runs)
+        rows = [r for name in args.rows or ROWS for r in ROWS[name](bench)]
+    if args.json:
+        print(json.dumps({"machine": machine(), "rows": rows}, indent=1))
+    else:
+        show(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Bundles built once a session; Airflow with a home of its own and a warm supervisor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+REPO = TESTS.parent
+DAGS = TESTS / "dags"
+sys.path[:0] = [str(path) for path in (REPO, TESTS, TESTS / "bench") if str(path) not in sys.path]
+
+# Before any test module can import airflow, which reads its configuration on import.
+if "AIRFLOW_TEST_HOME" not in os.environ:
+    import harness
+
+    os.environ["AIRFLOW_TEST_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+    harness.prepare_environment(Path(os.environ["AIRFLOW_TEST_HOME"]))
+    # The supervisor sometimes waits a whole heartbeat for a process that has closed its streams and not yet exited.
+    os.environ["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] = "1"
+    REMOVE_HOME = True
+else:
+    REMOVE_HOME = False
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--runner",
+        choices=("bundle", "script", "airflow"),
+        default="bundle",
+        help="what runs the tasks of test_airflow.py: built bundles; scripts that start the module on the Dag file, "
+        "which is quicker while writing; or Airflow's own runner, to see what a test says about the yardstick",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "e2e: a whole Airflow is started; run by `make test-e2e`")
+    config.addinivalue_line("markers", "only(*runners): says something about these values of --runner and no others")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    runner = config.getoption("--runner")
+    for item in items:
+        marker = item.get_closest_marker("only")
+        if marker and runner not in marker.args:
+            item.add_marker(pytest.mark.skip(reason=f"says nothing about --runner={runner}"))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if REMOVE_HOME:
+        shutil.rmtree(os.environ["AIRFLOW_TEST_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def airflow() -> Any:
+    """The harness, in a process that has imported Airflow; skips where apache-airflow is not installed."""
+    pytest.importorskip("airflow.sdk.execution_time.supervisor", reason="apache-airflow is not installed")
+    import harness
+
+    harness.warm_up()
+    return harness
+
+
+@pytest.fixture(scope="session")
+def make_bundle(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Callable[..., Path]:
+    """Build a bundle of these Dag files (paths below tests/dags) with the Makefile; returns its path, alone in its folder.
+
+    Each combination is built once a session. Keyword arguments are variables for make.
+    """
+    built: dict[tuple[str, ...], Path] = {}
+    scripts = pytestconfig.getoption("--runner") == "script"
+
+    def make(*dag_files: str, **variables: str) -> Path:
+        key = (*dag_files, *(f"{k}={v}" for k, v in sorted(variables.items())))
+        if key not in built:
+            out = tmp_path_factory.mktemp("bundle") / Path(dag_files[0]).stem
+            paths = [DAGS / name for name in dag_files]
+            script(out, paths) if scripts else build(out, paths, variables)
+            built[key] = out
+        return built[key]
+
+    return make
+
+
+def build(out: Path, dag_files: list[Path], variables: dict[str, str] | None = None) -> None:
+    """`make bundle`; AssertionError with its output when it fails."""
+    command = ["make", "-C", str(REPO), "bundle", f"DAG={' '.join(map(str, dag_files))}", f"OUT={out}"]
+    command += [f"{name}={value}" for name, value in (variables or {}).items()]
+    done = subprocess.run(command, capture_output=True, text=True, env=clean_environment())
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+
+
+def script(out: Path, dag_files: list[Path]) -> None:
+    """A shell script with a trailer: to Airflow a bundle, though it starts the module as it lies in the repository."""
+    import hashlib
+    import struct
+
+    command = [sys.executable, str(REPO / "coordinator_bundle.py"), *map(str, dag_files)]
+    done = subprocess.run([*command, "--bundle-metadata"], capture_output=True, env=clean_environment())
+    assert done.returncode == 0, done.stderr.decode()
+    manifest = done.stdout[done.stdout.index(b"{") :]
+    program = f"#!/bin/sh\nexec {' '.join(command)} \"$@\"\n".encode()
+    trailer = struct.pack("<III32s12x8s", 0, len(manifest), 1, hashlib.sha256(program).digest(), b"AFBNDL01")
+    out.write_bytes(program + manifest + trailer)
+    out.chmod(0o755)
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what the test run added to it."""
+    drop = ("AIRFLOW", "PYTEST_", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(drop)}
+
+
+@pytest.fixture
+def run(airflow: Any, make_bundle: Callable[..., Path], pytestconfig: pytest.Config) -> Callable[..., Any]:
+    """run(dag_file, dag_id, task_id, **options): one task of a bundle under the real supervisor; see harness.run_task."""
+    own = pytestconfig.getoption("--runner") == "airflow"
+
+    def run_in_bundle(dag_file: str, dag_id: str, task_id: str, *, bundle: Path | None = None, **options: Any) -> Any:
+        folder = None if own else (bundle or make_bundle(dag_file)).parent
+        return airflow.run_task(folder, DAGS / dag_file, dag_id, task_id, **options)
+
+    return run_in_bundle

@@ -1,0 +1,1 @@
+select month, sum(amount) from orders group by month

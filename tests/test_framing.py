@@ -1,0 +1,400 @@
+"""Framing: any split of any bytes, against msgspec's frame classes from Airflow's own comms module."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import socket
+import threading
+import tracemalloc
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import coordinator_bundle as cb
+from coordinator_bundle import FrameError, FrameReader
+
+msgpack = pytest.importorskip("msgpack")
+msgspec = pytest.importorskip("msgspec")
+pendulum = pytest.importorskip("pendulum")
+comms = pytest.importorskip("airflow.sdk.execution_time.comms")
+
+UTC = dt.timezone.utc
+request_decoder = msgspec.msgpack.Decoder(comms._RequestFrame)
+response_decoder = msgspec.msgpack.Decoder(comms._ResponseFrame)
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | texts
+    | st.binary(max_size=20)
+    | st.datetimes(min_value=dt.datetime(1, 1, 2), max_value=dt.datetime(9999, 12, 30), timezones=st.just(UTC))
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
+)
+bodies = st.dictionaries(texts, values, max_size=5)
+carriers = st.none() | st.dictionaries(texts, texts, max_size=2)
+ids = st.integers(0, 2**63 - 1)
+
+
+def frame(payload: bytes) -> bytes:
+    return len(payload).to_bytes(4, "big") + payload
+
+
+def payload_of(data: bytes | memoryview) -> bytes:
+    data = bytes(data)
+    assert int.from_bytes(data[:4], "big") == len(data) - 4
+    return data[4:]
+
+
+def drain(reader: FrameReader) -> list[bytes]:
+    taken = []
+    while (payload := reader.next_frame()) is not None:
+        taken.append(bytes(payload))
+    return taken
+
+
+def pieces(draw_sizes: list[int], data: bytes):
+    position = 0
+    for size in draw_sizes:
+        yield data[position : position + size]
+        position += size
+    yield data[position:]
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), max_size=6), st.lists(st.integers(0, 40), max_size=60))
+def test_any_split_of_a_stream_gives_the_same_frames(payloads, sizes):
+    reader = FrameReader()
+    taken = []
+    for piece in pieces(sizes, b"".join(map(frame, payloads))):
+        reader.feed(piece)
+        taken += drain(reader)
+    reader.end()
+    assert taken == payloads
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=50) | st.integers(1, 150_000).map(lambda n: bytes(n)), max_size=4),
+    st.lists(st.integers(1, 100_000), max_size=30),
+    st.data(),
+)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+def test_receiving_into_its_buffer_gives_the_same_frames_as_feeding(payloads, sizes, data):
+    stream = b"".join(map(frame, payloads))
+    reader = FrameReader()
+    position, taken = 0, []
+    while position < len(stream):
+        size = sizes.pop() if sizes else 2**30
+        if data.draw(st.booleans()) if len(sizes) < 5 else False:
+            reader.feed(stream[position : position + size])
+            position += min(size, len(stream) - position)
+        else:
+            buffer = reader.get_buffer()
+            count = min(size, len(buffer), len(stream) - position)
+            buffer[:count] = stream[position : position + count]
+            reader.buffer_updated(count)
+            position += count
+        taken += drain(reader)
+    reader.end()
+    assert taken == payloads
+
+
+@given(st.binary(min_size=1, max_size=60), st.data())
+def test_a_stream_that_ends_inside_a_frame_says_how_far_it_came(payload, data):
+    stream = frame(payload)
+    cut = data.draw(st.integers(1, len(stream) - 1))
+    reader = FrameReader()
+    reader.feed(stream[:cut])
+    assert reader.next_frame() is None
+    assert reader.needed == (4 - cut if cut < 4 else len(stream) - cut)
+    came = f"{cut} of 4 bytes" if cut < 4 else f"{cut - 4} of {len(payload)} bytes"
+    with pytest.raises(FrameError, match=came):
+        reader.end()
+
+
+def test_end_of_stream_between_frames_is_no_error():
+    reader = FrameReader()
+    reader.feed(frame(b"one"))
+    reader.end()
+    assert reader.next_frame() == b"one"
+    reader.get_buffer()
+    reader.buffer_updated(0)
+
+
+def test_end_of_stream_while_receiving_into_the_buffer_is_reported():
+    reader = FrameReader()
+    reader.feed(frame(bytes(100_000))[:50_000])
+    reader.get_buffer()
+    with pytest.raises(FrameError, match="49996 of 100000"):
+        reader.buffer_updated(0)
+
+
+def test_a_frame_of_length_zero_is_an_error_after_the_good_frames_before_it():
+    reader = FrameReader()
+    reader.feed(frame(b"good") + b"\0\0\0\0" + frame(b"never read"))
+    assert reader.next_frame() == b"good"
+    for attempt in (reader.next_frame, reader.end, reader.next_frame):
+        with pytest.raises(FrameError, match="length zero"):
+            attempt()
+
+
+def test_a_header_that_claims_four_gigabytes_allocates_only_what_arrives():
+    tracemalloc.start()
+    try:
+        reader = FrameReader()
+        reader.feed(b"\xff\xff\xff\xff" + b"x" * 1000)
+        assert reader.needed == 2**32 - 1 - 1000
+        assert len(reader.get_buffer()) <= 64 * 1024
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 256 * 1024
+
+
+@pytest.mark.parametrize("way", ["fed", "received"])
+def test_a_large_payload_is_held_once(way):
+    size = 32 * 1024 * 1024
+    piece = b"x" * 65536
+    tracemalloc.start()
+    try:
+        reader = FrameReader()
+        reader.feed(size.to_bytes(4, "big"))
+        remaining = size
+        while remaining:
+            if way == "fed":
+                reader.feed(piece)
+                remaining -= len(piece)
+            else:
+                buffer = reader.get_buffer()
+                count = min(len(buffer), len(piece))
+                buffer[:count] = piece[:count]
+                reader.buffer_updated(count)
+                remaining -= count
+        payload = reader.next_frame()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert payload is not None and len(payload) == size
+    # bytearray's own reserve is an eighth
+    assert peak < size * 1.13 + 2 * 1024 * 1024
+
+
+def test_more_received_than_the_buffer_holds_is_refused():
+    reader = FrameReader()
+    buffer = reader.get_buffer()
+    with pytest.raises(FrameError, match="buffer_updated"):
+        reader.buffer_updated(len(buffer) + 1)
+    with pytest.raises(FrameError, match="without a get_buffer"):
+        reader.buffer_updated(1)
+
+
+# --- encoding ---------------------------------------------------------------------------------------------------------
+
+
+@given(ids, bodies, carriers)
+def test_airflows_own_decoder_reads_our_requests(id, body, carrier):
+    decoded = request_decoder.decode(payload_of(cb.encode_request(id, body, carrier)))
+    assert (decoded.id, decoded.body, decoded.context_carrier) == (id, body, carrier)
+
+
+@given(ids, st.none() | bodies, st.none() | bodies)
+def test_airflows_own_decoder_reads_our_responses(id, body, error):
+    decoded = response_decoder.decode(payload_of(cb.encode_response(id, body, error)))
+    assert (decoded.id, decoded.body, decoded.error) == (id, body, error)
+
+
+def test_a_request_without_trace_context_has_two_elements():
+    assert msgpack.unpackb(payload_of(cb.encode_request(3, {"type": "X"}))) == [3, {"type": "X"}]
+    assert msgpack.unpackb(payload_of(cb.encode_request(3, {}, {"traceparent": "00"}))) == [
+        3,
+        {},
+        {"traceparent": "00"},
+    ]
+
+
+@pytest.mark.parametrize("size", [cb.COPY_LIMIT - 100, cb.COPY_LIMIT - 3, cb.COPY_LIMIT, cb.COPY_LIMIT + 1, 3_000_000])
+def test_frames_on_both_sides_of_the_copy_limit_are_whole(size):
+    body = {"type": "SetXCom", "value": "v" * size, "at": dt.datetime(2026, 1, 1, tzinfo=UTC)}
+    assert cb.decode_request(payload_of(cb.encode_request(7, body))) == (7, body, None)
+
+
+def test_times_arrive_at_airflow_as_the_same_instant_whatever_their_zone_or_class():
+    zone = dt.timezone(dt.timedelta(hours=5, minutes=30))
+    times = [
+        dt.datetime(2026, 6, 16, 12, 0, 0, 123456, zone),
+        dt.datetime(1901, 1, 1, 1, 1, 1, 999999, UTC),
+        pendulum.datetime(2026, 3, 29, 2, 30, 0, 5, tz="Europe/Berlin"),
+    ]
+    decoded = request_decoder.decode(payload_of(cb.encode_request(0, {"times": times})))
+    assert decoded.body["times"] == times
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"a": [1, {"b": object()}]}, ["body.a[1].b", "object"]),
+        ({"a": {"b": {1, 2}}}, ["body.a.b", "set"]),
+        ({"a": 2**64}, ["body.a", "int", "64 bits"]),
+        ({"a": [0, -(2**63) - 1]}, ["body.a[1]", "int"]),
+        ({"a": "\ud800"}, ["body.a", "str", "surrogates"]),
+        ({"a": {"\udfff": 1}}, ["body.a", "str as a key"]),
+        ({"a": dt.datetime(2026, 1, 1)}, ["body.a", "datetime"]),
+        ({"a": dt.timedelta(1)}, ["body.a", "timedelta"]),
+        ({object(): 1}, ["body", "object as a key"]),
+    ],
+)
+def test_what_msgpack_cannot_carry_is_named_with_its_path(body, words):
+    with pytest.raises(FrameError) as caught:
+        cb.encode_request(1, body)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_value_that_contains_itself_is_an_error_and_not_a_crash():
+    endless: list = []
+    endless.append(endless)
+    deep: dict = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    for value in (endless, deep):
+        with pytest.raises(FrameError, match="nested too deeply"):
+            cb.encode_request(1, {"value": value})
+    while deep:  # else its destructor recurses
+        deep = deep["a"]
+
+
+# --- decoding ---------------------------------------------------------------------------------------------------------
+
+
+@given(ids, st.none() | bodies, st.none() | bodies)
+def test_we_read_the_responses_that_airflow_writes(id, body, error):
+    data = comms._ResponseFrame(id=id, body=body, error=error).as_bytes()
+    assert cb.decode_response(payload_of(data)) == (id, body, error)
+
+
+@given(ids, bodies, carriers)
+def test_we_read_the_requests_that_airflow_writes(id, body, carrier):
+    data = comms._RequestFrame(id=id, body=body, context_carrier=carrier).as_bytes()
+    assert cb.decode_request(payload_of(data)) == (id, body, carrier)
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        ([4], (4, None, None)),
+        ([4, {"type": "X"}], (4, {"type": "X"}, None)),
+        ([4, None, {"error": "E"}], (4, None, {"error": "E"})),
+        ([4, None, None, "from a newer supervisor"], (4, None, None)),
+    ],
+)
+def test_shorter_and_longer_responses_are_taken(elements, expected):
+    assert cb.decode_response(msgpack.packb(elements)) == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (b"", "not msgpack"),
+        (b"\xc1", "not msgpack"),
+        (b"\x93\x01", "not msgpack"),
+        (b"\x91\x01\x00\x00", "2 bytes after its end"),
+        (b"\x92\x01\x81\xa1a\xa1\xff", "not msgpack"),
+        (msgpack.packb({"id": 1}), "a dict, not an array"),
+        (msgpack.packb([]), "0 elements"),
+        (msgpack.packb(["1", {}]), "id of a response frame is a str"),
+        (msgpack.packb([True, {}]), "id of a response frame is a bool"),
+        (msgpack.packb([1, "body"]), "body of the response is a str"),
+        (msgpack.packb([1, None, []]), "error of the response is a list"),
+        (msgpack.packb([1, {5: 1}]), "map key"),
+        (msgpack.packb([1, {b"key": 1}]), "bytes as a key"),
+        (msgpack.packb([1, {"a": msgpack.ExtType(5, b"abcd")}]), "extension of type 5"),
+        (b"\x91" * 100_000 + b"\xc0", "nested too deeply"),
+        (b"\x92\x01\x81\xa1a\xc7\x0c\xff\x00\x00\x00\x00\x7f" + b"\xff" * 7, "not msgpack"),
+        (b"\x92\x01\xdd\xff\xff\xff\xff", "not msgpack"),
+    ],
+)
+def test_a_broken_response_is_a_precise_error(payload, words):
+    with pytest.raises(FrameError, match=words):
+        cb.decode_response(payload)
+
+
+@given(st.binary(max_size=200) | ids.flatmap(lambda id: st.binary(max_size=60).map(lambda b: msgpack.packb([id]) + b)))
+@settings(max_examples=400)
+def test_garbage_gives_frame_errors_and_nothing_else(garbage):
+    for decode in (cb.decode_response, cb.decode_request):
+        try:
+            decode(garbage)
+        except FrameError:
+            pass
+    reader = FrameReader()
+    reader.feed(garbage)
+    try:
+        drain(reader)
+        reader.end()
+    except FrameError:
+        pass
+
+
+@given(ids, bodies, st.data())
+def test_a_damaged_frame_gives_a_frame_error_or_a_frame(id, body, data):
+    payload = bytearray(payload_of(cb.encode_request(id, body)))
+    payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        cb.decode_request(payload)
+    except FrameError:
+        pass
+
+
+def test_a_frame_that_lies_about_its_lengths_costs_no_memory():
+    hostile = b"\x92\x01" + b"\xdd\x7f\xff\xff\xff" * 500
+    tracemalloc.start()
+    try:
+        with pytest.raises(FrameError):
+            cb.decode_response(hostile)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1024 * 1024
+
+
+def test_special_floats_survive():
+    _, body, _ = cb.decode_request(payload_of(cb.encode_request(1, {"a": [math.inf, -math.inf, math.nan]})))
+    assert body is not None
+    assert body["a"][:2] == [math.inf, -math.inf] and math.isnan(body["a"][2])
+
+
+def test_a_large_frame_crosses_a_real_socket_both_ways():
+    body = {"type": "SetXCom", "value": "é" * 2_000_000}
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sender = threading.Thread(target=ours.sendall, args=(cb.encode_request(9, body),))
+        sender.start()
+        reader = FrameReader()
+        while (payload := reader.next_frame()) is None:
+            reader.buffer_updated(theirs.recv_into(reader.get_buffer()))
+        sender.join()
+        assert cb.decode_request(payload) == (9, body, None)
+
+
+def test_threads_may_encode_at_the_same_time():
+    results: list = []
+
+    def work(number: int) -> None:
+        body = {"number": number, "value": "x" * (number * 40_000)}
+        for _ in range(20):
+            results.append(cb.decode_request(payload_of(cb.encode_request(number, body))) == (number, body, None))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 240 and all(results)
