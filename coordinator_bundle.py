@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from typing import Any, NoReturn
+    from typing import Any, Literal, NoReturn
 
 VERSION = "0.1.0"
 SDK_NAME = "python"
@@ -775,7 +775,7 @@ def _compile_one(annotation: str) -> tuple[Check, Dump | None]:
         return simple
     if annotation in _definitions:
         cls = _definitions[annotation]
-        return _one_of(cls.VALUES) if issubclass(cls, Enumeration) else _nested(cls)
+        return _member_of(cls) if issubclass(cls, Enumeration) else _nested(cls)
     origin, _, inner = (
         annotation.rstrip("]").partition("[") if annotation.count("[") == 1 else annotation[:-1].partition("[")
     )
@@ -844,6 +844,17 @@ def _one_of(values: tuple[str, ...]) -> tuple[Check, None]:
         return value if value.__class__ is str else str.__str__(value)
 
     return check_one_of, None
+
+
+def _member_of(enumeration: type[Enumeration]) -> tuple[Check, Dump]:
+    check_one_of, _ = _one_of(enumeration.VALUES)
+    members = enumeration._members
+
+    def check_member(value: Any, strict: bool) -> Any:
+        # Task code may ask a state for its `.value`, as it may in Airflow.
+        return members[check_one_of(value, strict)]
+
+    return check_member, lambda member, exclude_unset: str.__str__(member)
 
 
 def _list_of(item: str, filled: bool) -> tuple[Check, Dump | None]:
@@ -3226,7 +3237,7 @@ class FailFastDagInvalidTriggerRule(AirflowException):
     __module__ = "airflow.sdk.exceptions"
 
     def __str__(self) -> str:
-        return f"A 'fail_fast' dag can only have {TriggerRule.ALL_SUCCESS.value} trigger rule"
+        return f"A 'fail_fast' dag can only have {TriggerRule.ALL_SUCCESS} trigger rule"
 
 
 class RemovedInAirflow4Warning(DeprecationWarning):
@@ -3476,7 +3487,7 @@ def _is_json_type(value: Any, name: str) -> bool:
         )
     if name == "number":
         return isinstance(value, (int, float)) and not isinstance(value, bool)
-    python = {"string": str, "array": (list, tuple), "object": dict}.get(name)
+    python: Any = {"string": str, "array": (list, tuple), "object": dict}.get(name)
     return python is None or isinstance(value, python)
 
 
@@ -3638,12 +3649,17 @@ class AssetWatcher(Record):
     name: str
     trigger: Any
 
+    def __post_init__(self) -> None:
+        if not any(each.__name__ == "BaseEventTrigger" for each in type(self.trigger).__mro__):
+            raise ValueError("Asset watcher trigger must inherit BaseEventTrigger")
+
 
 class Asset(BaseAsset):
     """Data that tasks produce and consume, known by name and URI."""
 
     __module__ = "airflow.sdk.definitions.asset"
     __version__ = 1
+    _fields = ("name", "uri", "group", "extra", "watchers", "access_control")
     asset_type = "asset"
 
     def __init__(
@@ -3790,7 +3806,7 @@ class BaseTimetable(Record):
 
     __module__ = "airflow.sdk.bases.timetable"
     can_be_scheduled = True
-    active_runs_limit = None
+    active_runs_limit = None  # No annotation: it is no argument.
 
     def validate(self) -> None:
         """Raise `AirflowTimetableInvalid` for a schedule that cannot be."""
@@ -3807,7 +3823,7 @@ class OnceTimetable(BaseTimetable):
 
 class ContinuousTimetable(BaseTimetable):
     __module__ = "airflow.sdk.definitions.timetables.simple"
-    active_runs_limit = 1
+    active_runs_limit = 1  # type: ignore[assignment]
 
 
 class AssetTriggeredTimetable(BaseTimetable):
@@ -4385,7 +4401,13 @@ class _ZipResult(_LazyCollection):
     def __getitem__(self, index: Any) -> Any:
         if index >= len(self):
             raise IndexError(index)
-        return tuple(value[index] if index < len(value) else self.fillvalue for value in self.values)
+        return tuple(self._get_or_fill(value, index) for value in self.values)
+
+    def _get_or_fill(self, value: Any, index: Any) -> Any:
+        try:
+            return value[index]
+        except (IndexError, KeyError):
+            return self.fillvalue
 
 
 class _ConcatResult(_LazyCollection):
@@ -4571,7 +4593,9 @@ class DictOfListsExpandInput(ResolveMixin):
                 raise RuntimeError(f"cannot expand field mapped to length {length!r}")
             resolved[key] = _at(values[key], rest % length)
             rest //= length
-        return {key: resolved[key] for key in self.value}, {id(each) for each in resolved.values()}
+        # What the author wrote may be a template; what a task has returned is none.
+        found = {id(resolved[key]) for key, value in self.value.items() if isinstance(value, ResolveMixin)}
+        return {key: resolved[key] for key in self.value}, found
 
 
 class ListOfDictsExpandInput(ResolveMixin):
@@ -4605,7 +4629,7 @@ class ListOfDictsExpandInput(ResolveMixin):
             if not isinstance(key, str):
                 raise ValueError(f"expand_kwargs() input dict keys must all be str, but {key!r} is not")
         resolved = {k: v.resolve(context) if isinstance(v, ResolveMixin) else v for k, v in mapping.items()}
-        return resolved, {id(each) for each in resolved.values()}
+        return resolved, {id(resolved[key]) for key, value in mapping.items() if isinstance(value, ResolveMixin)}
 
 
 EXPAND_INPUT_EMPTY = DictOfListsExpandInput({})
@@ -4659,7 +4683,7 @@ class TaskGroup(DAGNode):
         if parent_group is None and not is_root:
             parent_group = TaskGroupContext.get_current(dag)
         if dag is None:
-            dag = parent_group.dag if parent_group is not None else DagContext.get_current()
+            dag = parent_group.get_dag() if parent_group is not None else DagContext.get_current()
         if dag is None:
             raise RuntimeError("TaskGroup can only be used inside a dag")
         self._group_id = group_id
@@ -5212,7 +5236,8 @@ class AbstractOperator(DAGNode):
         self.trigger_rule = TriggerRule.ALL_DONE_SETUP_SUCCESS
         if on_failure_fail_dagrun is not None:
             self.on_failure_fail_dagrun = on_failure_fail_dagrun
-        for each in [setups] if isinstance(setups, DependencyMixin) else setups or ():
+        before: Any = [setups] if isinstance(setups, DependencyMixin) else setups or ()
+        for each in before:
             each.is_setup = True
             each.set_downstream(self)
         return self
@@ -5242,7 +5267,38 @@ class AbstractOperator(DAGNode):
 
     # --- templates
 
-    def render_template(self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None):
+    def resolve_template_files(self) -> None:
+        """Put the text of a file in the place of its name, in template fields that name one by `template_ext`."""
+        extensions = tuple(self.template_ext)
+        for name in self.template_fields if extensions else ():
+            content = getattr(self, name, None)
+            if isinstance(content, str) and content.endswith(extensions):
+                setattr(self, name, self._template_source(content))
+            elif isinstance(content, list):
+                content[:] = [
+                    self._template_source(each) if isinstance(each, str) and each.endswith(extensions) else each
+                    for each in content
+                ]
+        self.prepare_template()
+
+    def prepare_template(self) -> None:
+        """Runs when template files have been read; an operator that changes what was read overrides it."""
+
+    def _template_source(self, name: str) -> str:
+        """Return the text of a template file; the name itself, with an error in the log, when it cannot be read."""
+        dag = self.get_dag()
+        parts = name.split("/")
+        for folder in [] if dag is None or ".." in parts else [dag.folder, *(dag.template_searchpath or ())]:
+            path = os.path.join(folder, *(part for part in parts if part and part != "."))
+            if os.path.isfile(path):
+                with open(path, encoding="utf-8") as file:
+                    return file.read()
+        log_event("error", f"Failed to resolve template field: there is no template file {name!r}", task_id=self.task_id)
+        return name
+
+    def render_template(
+        self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
         """Render the templates in a value of any shape (airflow.sdk.definitions._internal.templater)."""
         seen = set() if seen_oids is None else seen_oids
         if id(content) in seen:
@@ -5286,7 +5342,9 @@ class AbstractOperator(DAGNode):
             return create_template_env(native=bool(native))
         return dag.get_template_env(native=native)
 
-    def _do_render_template_fields(self, parent: Any, fields: Iterable[str], context: Any, env: Any, seen: set[int]):
+    def _do_render_template_fields(
+        self, parent: Any, fields: Iterable[str], context: Any, env: Any, seen: set[int]
+    ) -> None:
         for name in fields:
             try:
                 value = getattr(parent, name)
@@ -5414,7 +5472,7 @@ _OPERATOR_CONVERTERS: dict[str, Callable[[Any], Any]] = {
     ),
     "inlets": _as_list,
     "outlets": _as_list,
-    "params": lambda value: value if isinstance(value, ParamsDict) else ParamsDict(value),
+    "params": lambda value: value if isinstance(value, ParamsDict) else ParamsDict(value),  # type: ignore[misc]
     "executor_config": lambda value: value or {},
     "pool": lambda value: "default_pool" if value is None else value,
     "trigger_rule": _as_trigger_rule,
@@ -5551,6 +5609,7 @@ class BaseOperator(AbstractOperator):
     _is_sensor = False
     _can_skip_downstream = False
     _is_empty = False
+    _is_placeholder = False
     _needs_expansion: bool | None = None
     is_setup = False
     is_teardown = False
@@ -5814,7 +5873,7 @@ for _kind in ("execute", "failure", "success", "retry", "skipped"):
     setattr(
         BaseOperator,
         f"has_on_{_kind}_callback",
-        property(lambda self, name=f"on_{_kind}_callback": bool(getattr(self, name))),
+        property(lambda self, name=f"on_{_kind}_callback": bool(getattr(self, name))),  # type: ignore[misc]
     )
 BaseOperator.has_retry_policy = property(lambda self: bool(self.retry_policy))  # type: ignore[attr-defined]
 _OPERATOR_ARGUMENTS = frozenset(
@@ -5923,7 +5982,7 @@ class OperatorPartial:
     def _check_names(self, verb: str, kwargs: dict[str, Any]) -> None:
         known = _init_names(self.operator_class)
         unknown = [name for name in kwargs if name not in known]
-        if unknown:
+        if unknown and not self.operator_class._is_placeholder:
             plural = "an unexpected keyword argument" if len(unknown) == 1 else "unexpected keyword arguments"
             raise TypeError(f"{self.operator_class.__name__}.{verb}() got {plural} {', '.join(map(repr, unknown))}")
         if verb == "expand":
@@ -6164,7 +6223,7 @@ class DecoratedOperator(BaseOperator):
     __module__ = "airflow.sdk.bases.decorator"
     template_fields: Collection[str] = ("op_args", "op_kwargs")
     template_fields_renderers = {"op_args": "py", "op_kwargs": "py"}
-    shallow_copy_attrs = ("python_callable",)
+    shallow_copy_attrs: Sequence[str] = ("python_callable",)
 
     def __init__(
         self,
@@ -6778,6 +6837,13 @@ class DAG:
             user_defined_filters=self.user_defined_filters,
         )
 
+    def resolve_template_files(self) -> None:
+        """Read the files that template fields name, as Airflow does before it stores a Dag."""
+        for each in self.tasks:
+            # The fields of a mapped task are only known when it runs.
+            if not each.is_mapped:
+                each.resolve_template_files()
+
     def topological_sort(self) -> tuple[Any, ...]:
         def flatten(group: TaskGroup) -> Iterator[Any]:
             for node in group.topological_sort():
@@ -7248,7 +7314,7 @@ class PythonOperator(BaseAsyncOperator):
     template_fields = ("templates_dict", "op_args", "op_kwargs")
     template_fields_renderers = {"templates_dict": "json", "op_args": "py", "op_kwargs": "py"}
     ui_color = "#ffefeb"
-    shallow_copy_attrs = ("python_callable", "op_kwargs")
+    shallow_copy_attrs: Sequence[str] = ("python_callable", "op_kwargs")
 
     def __init__(
         self,
@@ -7555,20 +7621,28 @@ class TaskDecoratorCollection:
         "bash": _BashDecoratedOperator,
         "stub": _StubOperator,
     }
-    _elsewhere = ("virtualenv", "external_python", "branch_virtualenv", "branch_external_python", "docker", "kubernetes")
+    # Functions for another Python, by the name of their class: they can be declared, not run.
+    _isolated = {
+        "virtualenv": "_PythonVirtualenvDecoratedOperator",
+        "external_python": "_PythonExternalDecoratedOperator",
+        "branch_virtualenv": "_BranchPythonVirtualenvDecoratedOperator",
+        "branch_external_python": "_BranchExternalPythonDecoratedOperator",
+    }
+    # Those of other providers.
+    _elsewhere = ("docker", "kubernetes", "kubernetes_cmd", "pyspark", "sftp_sensor", "snowpark", "databricks")
 
     def __call__(self, python_callable: Any = None, **kwargs: Any) -> Any:
         return task_decorator_factory(python_callable, decorated_operator_class=_PythonDecoratedOperator, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        operator_class = self._classes.get(name)
+        operator_class: Any = self._classes.get(name)
         if operator_class is None:
-            if name in self._elsewhere:
-                raise AttributeError(
-                    f"@task.{name} has no place in a bundle, which already isolates its dependencies: use @task and "
-                    "declare what the function imports as dependencies of the Dag file"
-                )
-            raise AttributeError(f"task decorator {name!r} not found{_nearest(name, self._classes)}")
+            if name in self._isolated:
+                operator_class = airflow_name(self._isolated[name])
+            elif name in self._elsewhere:
+                operator_class = foreign_task_decorator(name)
+            else:
+                raise AttributeError(f"task decorator {name!r} not found{_nearest(name, self._classes)}")
 
         def decorator(python_callable: Any = None, **kwargs: Any) -> Any:
             if name == "sensor":
@@ -7621,111 +7695,4198 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
     near = difflib.get_close_matches(name, list(known), 1)
     return f", did you mean {near[0]!r}?" if near else ""
+# --- names that few Dag files use -------------------------------------------------------------------------------------
+
+# A class costs every task its making, so the families below are made when one of their names is first asked for. Each
+# is a function that returns its names; the table above it says where Airflow keeps them, and that is what `__module__`
+# is set to ("" for what serves us only). To pickle and to whoever imports them they are ordinary module-level classes.
+_families: list[tuple[Callable[[], dict[str, Any]], dict[str, str]]] = []
+_family_of: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, str]]] = {}
+
+
+def family(homes: dict[str, str]) -> Callable[[Callable[[], dict[str, Any]]], Callable[[], dict[str, Any]]]:
+    """Mark a function whose local names are those of Airflow: `homes` has them by module, separated by spaces."""
+
+    def register(define: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+        _families.append((define, homes))
+        return define
+
+    return register
+
+
+def is_airflow_name(name: str) -> bool:
+    """Say whether a name of Airflow is defined in this module, or in one of its families."""
+    if not _family_of:
+        for entry in _families:
+            for names in entry[1].values():
+                _family_of.update(dict.fromkeys(names.split(), entry))
+    return name in _family_of or name in globals()
+
+
+def airflow_name(name: str) -> Any:
+    """Return what a name of Airflow stands for, and define the family it belongs to when nobody has asked before.
+
+    :raises AttributeError: when it is none of ours.
+    """
+    if name not in globals():
+        if not is_airflow_name(name):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        define, homes = _family_of[name]
+        found = define()
+        for home, names in homes.items():
+            for each in names.split():
+                value = globals()[each] = found[each]
+                if home and isinstance(value, (type, type(define))):
+                    value.__module__, value.__qualname__ = home, each
+                    _name_members(value, home)
+    return globals()[name]
+
+
+def _name_members(owner: Any, home: str) -> None:
+    """What stands in the body of a class of a family is named after the class, not after the function around it."""
+    for value in list(vars(owner).values()) if isinstance(owner, type) else ():
+        qualname = getattr(value, "__qualname__", "")
+        if isinstance(value, (type, type(family))) and "<locals>." in qualname:
+            value.__qualname__ = qualname.rpartition("<locals>.")[2]
+            if isinstance(value, type):
+                value.__module__ = home
+
+
+def __getattr__(name: str) -> Any:
+    return airflow_name(name)
+
+
+# --- what a bundle does not have --------------------------------------------------------------------------------------
+
+
+def _refuse(what: str, remedy: str) -> NoReturn:
+    raise BundleError(f"{what} is not in this bundle: {remedy}")
+
+
+class Unavailable:
+    """Stands for something of Airflow that a bundle does not have: it can be named, and every use says what to do."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.__dict__.update(_what=what, _remedy=remedy)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        _refuse(self._what, self._remedy)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        _refuse(self._what, self._remedy)
+
+    __getitem__ = __iter__ = __enter__ = __len__ = __bool__ = __call__
+
+    def __repr__(self) -> str:
+        return f"<{self._what}, not in this bundle>"
+
+
+class _UnavailableType(type):
+    """Type of classes that a bundle does not have: they can be subclassed and stand in annotations."""
+
+    _what: str
+    _remedy: str
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        _refuse(cls._what, cls._remedy)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if issubclass(cls, BaseException):
+            return super().__call__(*args, **kwargs)
+        _refuse(cls._what, cls._remedy)
+
+
+def unavailable(module: str, name: str, remedy: str) -> Any:
+    """Make a stand-in for `module.name`: a class where the name looks like one, so that it can be a base class."""
+    what = f"{module}.{name}"
+    if not name[:1].isupper() or name.isupper():
+        return Unavailable(what, remedy)
+    base = Exception if name.endswith(("Error", "Exception", "Warning")) else object
+    members = {"__module__": module, "_what": what, "_remedy": remedy}
+    return _UnavailableType(name, (base,), members)  # type: ignore[call-overload]
+
+
+_DATABASE = (
+    "it is a table of Airflow's database, which no task of Airflow 3 can reach; what a task may ask for is in its "
+    "context (ti, dag_run), the rest is answered by Airflow's REST API"
+)
+
+
+def provider_distribution(module: str) -> str:
+    """Name the distribution of a provider's module: `airflow.providers.cncf.kubernetes.operators.pod` and so on."""
+    kinds = (
+        "assets auth_manager bundles cli config datasets decorators dialects example_dags exceptions executors fs "
+        "get_provider_info hooks kubernetes_executor_types links listeners log macros models notifications operators "
+        "plugins queues secrets sensors transfers triggers utils version_compat waiters"
+    ).split()
+    parts = module.split(".")[2:]
+    name = [part for index, part in enumerate(parts) if index == 0 or not set(parts[: index + 1]) & set(kinds)]
+    if parts[:2] == ["amazon", "aws"] or parts[:2] == ["google", "cloud"]:
+        name = parts[:1]
+    return "apache-airflow-providers-" + "-".join(each.replace("_", "-") for each in name)
+
+
+class PlaceholderMixin:
+    """Makes an operator class stand for one of a provider that is not frozen in: it keeps its place in the graph."""
+
+    _is_placeholder = True
+    _stands_for = ""
+    _given: dict[str, Any]
+
+    def _split(self, kwargs: dict[str, Any], known: Container[str]) -> dict[str, Any]:
+        """Keep the arguments that only the real operator knows; return those that every operator has."""
+        given = {name: kwargs.pop(name) for name in list(kwargs) if name not in known and not name.startswith("_")}
+        self.__dict__["_given"] = given
+        self.__dict__.update((name, value) for name, value in given.items() if not hasattr(type(self), name))
+        return kwargs
+
+    def __post_init__(self) -> None:
+        super().__post_init__()  # type: ignore[misc]
+        if not self._from_mapped:  # type: ignore[attr-defined]
+            # Which of them are template fields is not known, so each may bring a dependency.
+            XComArg.apply_upstream_relationship(self, self._given)
+
+    def execute(self, context: Any) -> Any:
+        module, _, name = self._stands_for.rpartition(".")
+        raise AirflowFailException(
+            f"task {self.task_id!r} is a {name} of {module}, which is not in this bundle, and queue "  # type: ignore[attr-defined]
+            f"{self.queue!r} brought it here: give it the queue of a worker that has "  # type: ignore[attr-defined]
+            f"{provider_distribution(module)} installed (the default one is queue='default')"
+        )
+
+
+class PlaceholderOperator(PlaceholderMixin, BaseOperator):
+    """An operator of a provider that is not frozen in."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**self._split(kwargs, _OPERATOR_ARGUMENTS | _PLACING_ARGUMENTS))
+
+
+class PlaceholderSensor(PlaceholderMixin, BaseSensorOperator):
+    """A sensor of a provider that is not frozen in."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**self._split(kwargs, _init_names(BaseSensorOperator)))
+
+
+def provider_name(module: str, name: str) -> Any:
+    """Make a stand-in for a name of a provider that is not frozen in; operators and sensors can be declared."""
+    kinds = module.split(".")
+    if name[:1].isupper() and (name.endswith(("Operator", "Sensor", "Async")) or {"operators", "sensors"} & set(kinds)):
+        if not name.endswith(("Link", "Error", "Exception", "Hook", "Trigger", "Mixin", "Mode", "Type")):
+            sensor = "Sensor" in name
+            base = PlaceholderSensor if sensor else PlaceholderOperator
+            return type(name, (base,), {"__module__": module, "_stands_for": f"{module}.{name}"})
+    remedy = (
+        f"the task that uses it belongs on the queue of a worker that has {provider_distribution(module)} installed"
+    )
+    return unavailable(module, name, remedy)
+
+
+def placeholder_tasks(declared: DAG) -> list[str]:
+    """Say which tasks of a Dag are placeholders, one text each."""
+    found = []
+    for each in declared.tasks:
+        operator_class = each.operator_class
+        if getattr(operator_class, "_is_placeholder", False):
+            found.append(f"{each.task_id} ({operator_class._stands_for})")
+    return found
+
+
+# --- configuration, exceptions and tools ------------------------------------------------------------------------------
+
+
+@family({"airflow.sdk.configuration": "conf AirflowSDKConfigParser"})
+def _configuration() -> dict[str, Any]:
+    class AirflowSDKConfigParser:
+        """Airflow's configuration as far as a bundle sees it: the variables AIRFLOW__SECTION__KEY, no airflow.cfg."""
+
+        @staticmethod
+        def _variable(section: str, key: str) -> str:
+            return f"AIRFLOW__{section.replace('.', '_').upper()}__{key.replace('.', '_').upper()}"
+
+        def get(self, section: str, key: str, fallback: Any = NOTSET, **_: Any) -> Any:
+            """Return an option as it was written.
+
+            :raises AirflowConfigException: when it is not set and there is no `fallback`.
+            """
+            variable = self._variable(section, key)
+            value = os.environ.get(variable)
+            if value is not None:
+                return os.path.expanduser(os.path.expandvars(value))
+            if is_arg_set(fallback):
+                return fallback
+            raise airflow_name("AirflowConfigException")(
+                f"section/key [{section}/{key}] is not known in a bundle, which sees only the environment and not "
+                f"airflow.cfg: set {variable} where the worker runs, or give a fallback"
+            )
+
+        def _converted(self, convert: Callable[[Any], Any], section: str, key: str, fallback: Any) -> Any:
+            value = self.get(section, key, fallback)
+            if value is fallback:
+                return value
+            try:
+                return convert(value)
+            except ValueError as error:
+                raise airflow_name("AirflowConfigException")(
+                    f"{self._variable(section, key)}={value!r} cannot be read: {error}"
+                ) from None
+
+        @staticmethod
+        def _boolean(value: str) -> bool:
+            text = value.partition("#")[0].strip().lower()
+            if text in ("t", "true", "1"):
+                return True
+            if text in ("f", "false", "0"):
+                return False
+            raise ValueError("it is no boolean, use true or false")
+
+        def getboolean(self, section: str, key: str, fallback: Any = NOTSET, **_: Any) -> Any:
+            return self._converted(self._boolean, section, key, fallback)
+
+        def getint(self, section: str, key: str, fallback: Any = NOTSET, **_: Any) -> Any:
+            return self._converted(int, section, key, fallback)
+
+        def getfloat(self, section: str, key: str, fallback: Any = NOTSET, **_: Any) -> Any:
+            return self._converted(float, section, key, fallback)
+
+        def getlist(self, section: str, key: str, fallback: Any = NOTSET, delimiter: str = ",") -> Any:
+            def split(value: str) -> list[str]:
+                return [each.strip() for each in value.split(delimiter) if each.strip()]
+
+            return self._converted(split, section, key, fallback)
+
+        def getjson(self, section: str, key: str, fallback: Any = NOTSET, **_: Any) -> Any:
+            import json
+
+            return self._converted(json.loads, section, key, fallback)
+
+        def gettimedelta(self, section: str, key: str, fallback: Any = NOTSET, **_: Any) -> Any:
+            return self._converted(lambda value: _as_timedelta(int(value)), section, key, fallback)
+
+        def getimport(self, section: str, key: str, fallback: Any = NOTSET, **_: Any) -> Any:
+            return self._converted(import_string, section, key, fallback)
+
+        def has_option(self, section: str, option: str, **_: Any) -> bool:
+            return self._variable(section, option) in os.environ
+
+        def getsection(self, section: str, **_: Any) -> dict[str, str] | None:
+            prefix = self._variable(section, "")
+            found = {name[len(prefix) :].lower(): os.environ[name] for name in os.environ if name.startswith(prefix)}
+            return found or None
+
+    conf = AirflowSDKConfigParser()
+    return locals()
+
+
+def import_string(dotted_path: str) -> Any:
+    """Import what a dotted path names.
+
+    :raises ImportError: when there is no such module or name.
+    """
+    module, _, name = dotted_path.rpartition(".")
+    if not module:
+        raise ImportError(f"{dotted_path} doesn't look like a module path")
+    try:
+        return getattr(__import__(module, fromlist=["*"]), name)
+    except AttributeError:
+        raise ImportError(f'Module "{module}" does not define a "{name}" attribute/class') from None
+
+
+@family(
+    {
+        "airflow.sdk.exceptions": (
+            "AirflowConfigException AirflowSecretsBackendAccessDenied TaskAlreadyRunningError "
+            "_AirflowExecuteWithInactiveAssetExecption"
+        ),
+        "airflow.exceptions": (
+            "AirflowBadRequest AirflowClearRunningTaskException AirflowClusterPolicyError AirflowClusterPolicySkipDag "
+            "AirflowClusterPolicyViolation AirflowDagDuplicatedIdException AirflowFileParseException "
+            "AirflowInternalRuntimeError AirflowProviderDeprecationWarning AirflowUnsupportedFileTypeException "
+            "ConnectionNotUnique DagCodeNotFound DagNotFound DagNotPartitionedError DagRunAlreadyExists DagRunNotFound "
+            "DagRunTypeNotAllowed DeserializationError DeserializingResultError FileSyntaxError "
+            "InvalidPartitionKeyError InvalidStatsNameException NotMapped PodMutationHookException "
+            "PodReconciliationError PoolNotFound TaskInstanceNotFound UnknownExecutorException VariableNotUnique"
+        ),
+        "airflow": "DeprecatedImportWarning",
+        "": "CoreSerializationError",
+        "airflow.providers.standard.exceptions": (
+            "AirflowExternalTaskSensorException DuplicateStateError ExternalDagDeletedError ExternalDagFailedError "
+            "ExternalDagNotFoundError ExternalTaskFailedError ExternalTaskGroupFailedError "
+            "ExternalTaskGroupNotFoundError ExternalTaskNotFoundError HITLRejectException HITLTimeoutError "
+            "HITLTriggerEventError"
+        ),
+    }
+)
+def _rare_exceptions() -> dict[str, Any]:
+    def several(base: type, names: str) -> dict[str, Any]:
+        return {name: type(name, (base,), {}) for name in names.split()}
+
+    found = several(
+        AirflowException,
+        "AirflowConfigException AirflowBadRequest AirflowClearRunningTaskException AirflowClusterPolicyError "
+        "AirflowClusterPolicySkipDag AirflowClusterPolicyViolation AirflowUnsupportedFileTypeException "
+        "ConnectionNotUnique DagRunTypeNotAllowed InvalidStatsNameException PodMutationHookException "
+        "PodReconciliationError VariableNotUnique AirflowExternalTaskSensorException HITLRejectException "
+        "CoreSerializationError",
+    )
+    found.update(several(BaseException, "AirflowInternalRuntimeError"))
+    found.update(several(PermissionError, "AirflowSecretsBackendAccessDenied"))
+    found.update(several(Exception, "TaskAlreadyRunningError NotMapped DeserializationError HITLTriggerEventError"))
+    found.update(several(ValueError, "DagNotPartitionedError InvalidPartitionKeyError UnknownExecutorException"))
+    found.update(several(ValueError, "DeserializingResultError"))
+    found.update(several(DeprecationWarning, "AirflowProviderDeprecationWarning DeprecatedImportWarning"))
+    found.update(
+        several(
+            AirflowNotFoundException, "DagCodeNotFound DagNotFound DagRunNotFound PoolNotFound TaskInstanceNotFound"
+        )
+    )
+    found.update(
+        several(
+            found["AirflowExternalTaskSensorException"],
+            "DuplicateStateError ExternalDagDeletedError ExternalDagFailedError ExternalDagNotFoundError "
+            "ExternalTaskFailedError ExternalTaskGroupFailedError ExternalTaskGroupNotFoundError "
+            "ExternalTaskNotFoundError",
+        )
+    )
+    found.update(several(found["HITLTriggerEventError"], "HITLTimeoutError"))
+
+    class AirflowDagDuplicatedIdException(AirflowException):
+        def __init__(self, dag_id: str, incoming: str, existing: str) -> None:
+            super().__init__(dag_id, incoming, existing)
+            self.dag_id, self.incoming, self.existing = dag_id, incoming, existing
+
+        def __str__(self) -> str:
+            return f"Ignoring DAG {self.dag_id} from {self.incoming} - also found in {self.existing}"
+
+    class DagRunAlreadyExists(found["AirflowBadRequest"]):  # type: ignore[misc]
+        def __init__(self, dag_run: Any) -> None:
+            super().__init__(f"A DAG Run already exists for DAG {dag_run.dag_id} with run id {dag_run.run_id}")
+            self.dag_run = dag_run
+
+    class AirflowFileParseException(AirflowException):
+        def __init__(self, msg: str, file_path: str, parse_errors: list[Any]) -> None:
+            super().__init__(msg)
+            self.msg, self.file_path, self.parse_errors = msg, file_path, parse_errors
+
+    class FileSyntaxError(Record):
+        line_no: int | None
+        message: str
+
+        def __str__(self) -> str:
+            return f"{self.message}. Line number: {self.line_no},"
+
+    class _AirflowExecuteWithInactiveAssetExecption(AirflowFailException):
+        main_message = ""
+
+        def __init__(self, inactive_asset_keys: Collection[Any]) -> None:
+            self.inactive_asset_keys = inactive_asset_keys
+
+    return {**found, **{name: value for name, value in locals().items() if name not in ("found", "several")}}
+
+
+@family(
+    {
+        "": (
+            "timezone_coerce_datetime timezone_datetime timezone_from_timestamp timezone_make_naive timezone_parse "
+            "timezone_parse_timezone timezone_utc"
+        )
+    }
+)
+def _timezone() -> dict[str, Any]:
+    from datetime import datetime as plain_datetime
+    from datetime import timezone as plain_timezone
+
+    timezone_utc = plain_timezone.utc
+
+    def timezone_parse_timezone(name: Any) -> Any:
+        """Return the zone of a name, or of an offset in seconds."""
+        if isinstance(name, int):
+            return plain_timezone(_as_timedelta(name))
+        if name.upper() == "UTC":
+            return timezone_utc
+        from zoneinfo import ZoneInfo
+
+        return ZoneInfo(name)
+
+    def timezone_make_naive(value: Any, timezone: Any = None) -> Any:
+        """Read an aware datetime as the clock of a zone shows it, UTC unless told."""
+        if value.utcoffset() is None:
+            raise ValueError("make_naive() cannot be applied to a naive datetime")
+        return value.astimezone(timezone or timezone_utc).replace(tzinfo=None)
+
+    def timezone_coerce_datetime(v: Any, tz: Any = None) -> Any:
+        if v is not None and v.tzinfo is None:
+            v = v.replace(tzinfo=tz or timezone_utc)
+        return coerce_datetime(v)
+
+    def timezone_datetime(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("tzinfo") is None:
+            kwargs["tzinfo"] = timezone_utc
+        return plain_datetime(*args, **kwargs)
+
+    def timezone_from_timestamp(timestamp: float, tz: Any = timezone_utc) -> Any:
+        zone = timezone_parse_timezone(tz) if isinstance(tz, (str, int)) else tz
+        return coerce_datetime(plain_datetime.fromtimestamp(timestamp, zone))
+
+    def timezone_parse(string: str, timezone: Any = None, *, strict: bool = False) -> Any:
+        value = datetime_from_iso(string)
+        return coerce_datetime(value.replace(tzinfo=timezone or timezone_utc) if value.tzinfo is None else value)
+
+    return locals()
+
+
+@family(
+    {
+        "airflow.utils.helpers": (
+            "as_flattened_list at_most_one build_airflow_dagrun_url chunks convert_camel_to_snake exactly_one "
+            "is_container merge_dicts partition prune_dict"
+        ),
+        "airflow.utils.strings": "get_random_string to_boolean",
+        "airflow.utils.operator_helpers": "make_kwargs_callable",
+        "airflow.utils.types": "DagRunType DagRunTriggeredByType",
+        "airflow.sdk.execution_time.macros": "datetime_diff_for_humans ds_format_locale",
+    }
+)
+def _helpers() -> dict[str, Any]:
+    def is_container(obj: Any) -> bool:
+        return hasattr(obj, "__iter__") and not isinstance(obj, str)
+
+    def chunks(items: list[Any], chunk_size: int) -> Iterator[list[Any]]:
+        if chunk_size <= 0:
+            raise ValueError("Chunk size must be a positive integer")
+        for start in range(0, len(items), chunk_size):
+            yield items[start : start + chunk_size]
+
+    def as_flattened_list(iterable: Any) -> list[Any]:
+        return [each for inner in iterable for each in inner]
+
+    def partition(pred: Callable[[Any], bool], iterable: Iterable[Any]) -> tuple[Any, Any]:
+        """Return what a condition does not hold for, and what it holds for."""
+        items = list(iterable)
+        return iter([each for each in items if not pred(each)]), iter([each for each in items if pred(each)])
+
+    def merge_dicts(dict1: dict[Any, Any], dict2: dict[Any, Any]) -> dict[Any, Any]:
+        merged = dict(dict1)
+        for key, value in dict2.items():
+            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+            merged[key] = merge_dicts(merged[key], value) if both else value
+        return merged
+
+    def prune_dict(val: Any, mode: str = "strict") -> Any:
+        """Drop what is None (mode "strict") or false (mode "truthy") from nested dicts and lists."""
+
+        def kept(value: Any) -> bool:
+            return value is not None if mode == "strict" else bool(value)
+
+        if isinstance(val, dict):
+            pruned = {k: prune_dict(v, mode) if isinstance(v, (list, dict)) else v for k, v in val.items() if kept(v)}
+            return {k: v for k, v in pruned.items() if kept(v)}
+        if isinstance(val, list):
+            items = [prune_dict(v, mode) if isinstance(v, (list, dict)) else v for v in val if kept(v)]
+            return [v for v in items if kept(v)]
+        return val
+
+    def exactly_one(*args: Any) -> bool:
+        return sum(bool(each) for each in args) == 1
+
+    def at_most_one(*args: Any) -> bool:
+        return sum(bool(each) for each in args if is_arg_set(each)) <= 1
+
+    def convert_camel_to_snake(camel_str: str) -> str:
+        return "".join(
+            f"_{c}" if i and c.isupper() and camel_str[i - 1].islower() else c for i, c in enumerate(camel_str)
+        ).lower()
+
+    def build_airflow_dagrun_url(dag_id: str, run_id: str) -> str:
+        base = airflow_name("conf").get("api", "base_url", fallback="/")
+        return f"{base.rstrip('/')}/dags/{dag_id}/runs/{run_id}"
+
+    def get_random_string(length: int = 8, choices: str = "") -> str:
+        import random
+
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        return "".join(random.choices(choices or letters + letters.upper() + "0123456789", k=length))
+
+    def to_boolean(astring: str | None) -> bool:
+        return (astring or "").lower() in ("on", "t", "true", "y", "yes", "1")
+
+    def make_kwargs_callable(func: Callable[..., Any]) -> Callable[..., Any]:
+        """Make a function that can be called with more keyword arguments than it takes."""
+        import functools
+
+        @functools.wraps(func)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return func(*args, **determine_kwargs(func, args, kwargs))
+
+        return called
+
+    def datetime_diff_for_humans(dt: Any, since: Any = None) -> str:
+        return MacrosAccessor().datetime_diff_for_humans(dt, since)
+
+    def ds_format_locale(ds: str, input_format: str, output_format: str, locale: Any = None) -> str:
+        try:
+            from babel.dates import format_datetime  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        except ImportError:
+            raise BundleError(
+                'ds_format_locale needs Babel: add "babel" to the dependencies the Dag file declares and build again'
+            ) from None
+        from datetime import datetime
+
+        return format_datetime(
+            datetime.strptime(str(ds), input_format), format=output_format, locale=locale or "en_US"
+        )
+
+    class DagRunType(Enumeration):
+        __module__ = "airflow.utils.types"
+        BACKFILL_JOB = "backfill"
+        SCHEDULED = "scheduled"
+        MANUAL = "manual"
+        OPERATOR_TRIGGERED = "operator_triggered"
+        ASSET_TRIGGERED = "asset_triggered"
+        ASSET_MATERIALIZATION = "asset_materialization"
+
+        def generate_run_id(self, *, suffix: str) -> str:
+            return f"{self}__{suffix}"
+
+    class DagRunTriggeredByType(Enumeration):
+        __module__ = "airflow.utils.types"
+        CLI = "cli"
+        OPERATOR = "operator"
+        REST_API = "rest_api"
+        UI = "ui"
+        TEST = "test"
+        TIMETABLE = "timetable"
+        ASSET = "asset"
+        BACKFILL = "backfill"
+
+    return locals()
+
+
+# --- smaller parts of airflow.sdk -------------------------------------------------------------------------------------
+
+
+@family(
+    {
+        "airflow.sdk.bases.operatorlink": "BaseOperatorLink",
+        "airflow.sdk.bases.notifier": "BaseNotifier",
+        "airflow.sdk.bases.resumablejobmixin": "ResumableJobMixin",
+        "airflow.sdk.execution_time.context": "NEVER_EXPIRE",
+        "": "macros",
+        "airflow.sdk.execution_time.timeout": "timeout",
+        "airflow.sdk.plugins_manager": "AirflowPlugin",
+        "airflow.sdk.types": "TaskInstanceKey",
+        "airflow.sdk.definitions._internal.logging_mixin": "LoggingMixin",
+        "airflow.sdk.definitions.context": "context_merge",
+        "airflow.sdk.listener": "get_listener_manager",
+        "airflow.sdk.observability.stats": "Stats",
+        "airflow.listeners": "hookimpl",
+        "airflow.task.priority_strategy": (
+            "PriorityWeightStrategy _AbsolutePriorityWeightStrategy _DownstreamPriorityWeightStrategy "
+            "_UpstreamPriorityWeightStrategy"
+        ),
+    }
+)
+def _smaller_parts() -> dict[str, Any]:
+    from datetime import timedelta
+
+    NEVER_EXPIRE = timedelta.max
+    macros = MacrosAccessor()
+
+    class LoggingMixin:
+        """Gives a class a logger; what it gets goes to the task log."""
+
+        def __init__(self, context: Any = None) -> None:
+            pass
+
+        @property
+        def log(self) -> Any:
+            import logging
+
+            return logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
+
+    class BaseOperatorLink:
+        """A button in the UI that leads from a task to an outside system."""
+
+        operators: list[Any] = []
+        name: str
+
+        @property
+        def xcom_key(self) -> str:
+            return f"_link_{type(self).__name__}"
+
+        def get_link(self, operator: Any, *, ti_key: Any) -> str:
+            raise NotImplementedError
+
+    class BaseNotifier(LoggingMixin):
+        """Sends notifications; an instance is a callback. Subclasses override `notify` or `async_notify`."""
+
+        template_fields: Sequence[str] = ()
+        template_ext: Sequence[str] = ()
+        render_template = AbstractOperator.render_template
+        _render_string = AbstractOperator._render_string
+        _do_render_template_fields = AbstractOperator._do_render_template_fields
+        resolve_template_files = AbstractOperator.resolve_template_files
+        task_id = ""
+
+        def __init__(self, context: Any = None) -> None:
+            super().__init__()
+            self.context = context or {}
+            self.resolve_template_files()
+
+        def get_dag(self) -> Any:
+            return self.context.get("dag")
+
+        def get_template_env(self, dag: Any = None) -> Any:
+            dag = dag or self.get_dag()
+            return dag.get_template_env() if dag is not None else create_template_env()
+
+        def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+            self.context = context
+            env = jinja_env
+            if env is None and any(isinstance(getattr(self, name), str) for name in self.template_fields):
+                env = self.get_template_env(context.get("dag"))
+            self._do_render_template_fields(self, self.template_fields, context, env, set())
+
+        async def async_notify(self, context: Any) -> None:
+            raise NotImplementedError
+
+        def notify(self, context: Any) -> None:
+            raise NotImplementedError
+
+        def _prepare(self, context: Any) -> None:
+            context_merge(context, {name: getattr(self, name) for name in self.template_fields})
+            self.render_template_fields(context)
+
+        def __call__(self, *args: Any) -> None:
+            names = ("dag", "task_list", "blocking_task_list", "blocking_tis")
+            context = args[0] if len(args) == 1 else dict(zip(names, args))
+            self._prepare(context)
+            try:
+                self.notify(context)
+            except Exception as error:
+                self.log.error("Failed to send notification (sync): %s", error)
+                raise
+
+        def __await__(self) -> Any:
+            self._prepare(self.context)
+            return self.async_notify(self.context).__await__()
+
+    def context_merge(context: Any, *args: Any, **kwargs: Any) -> None:
+        context.update(*args, **kwargs)
+
+    class ResumableJobMixin:
+        """For operators that submit a job elsewhere and wait for it: a retry goes back to the job that is running.
+
+        The id of the job is kept in the task state store under `external_id_key`.
+        """
+
+        external_id_key = "remote_job_id"
+        log: Any
+
+        def __init__(self, *, durable: bool = True, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.durable = durable
+
+        def execute_resumable(self, context: Any) -> Any:
+            store = context.get("task_state_store") if self.durable else None
+            if self.durable and store is None:
+                self.log.warning("task_state_store not available in context, crash recovery is disabled for this run")
+            earlier = store.get(self.external_id_key) if store is not None else None
+            if earlier:
+                status = self.get_job_status(earlier, context)
+                if self.is_job_active(status):
+                    self.log.info("Reconnecting to existing job %s, which is %s", earlier, status)
+                    return self.poll_until_complete(earlier, context)
+                if self.is_job_succeeded(status):
+                    self.log.info("Job %s already completed successfully, skipping resubmission", earlier)
+                    return self.get_job_result(earlier, context)
+                self.log.warning("Prior job %s is %s, resubmitting fresh", earlier, status)
+            external_id = self.submit_job(context)
+            if store is not None:
+                store.set(self.external_id_key, external_id)
+            self.poll_until_complete(external_id, context)
+            return self.get_job_result(external_id, context)
+
+        def submit_job(self, context: Any) -> Any:
+            raise NotImplementedError
+
+        def get_job_status(self, external_id: Any, context: Any) -> str:
+            raise NotImplementedError
+
+        def is_job_active(self, status: str) -> bool:
+            raise NotImplementedError
+
+        def is_job_succeeded(self, status: str) -> bool:
+            raise NotImplementedError
+
+        def poll_until_complete(self, external_id: Any, context: Any) -> None:
+            raise NotImplementedError
+
+        def get_job_result(self, external_id: Any, context: Any) -> Any:
+            raise NotImplementedError
+
+    class timeout:
+        """`with timeout(seconds):` raises `AirflowTaskTimeout` in what takes longer; main thread only."""
+
+        def __init__(self, seconds: float = 1, error_message: str = "Timeout") -> None:
+            self.seconds = seconds
+            self.error_message = f"{error_message}, PID: {os.getpid()}"
+
+        def handle_timeout(self, signum: int, frame: Any) -> None:
+            raise AirflowTaskTimeout(self.error_message)
+
+        def __enter__(self) -> Any:
+            import signal
+
+            self._before = signal.signal(signal.SIGALRM, self.handle_timeout)
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+            return self
+
+        def __exit__(self, *exc_info: object) -> None:
+            import signal
+
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._before)
+
+    class AirflowPlugin:
+        """A plugin can be declared in a bundle; Airflow's own processes are who loads it."""
+
+        name: str | None = None
+
+        @classmethod
+        def validate(cls) -> None:
+            if not cls.name:
+                raise ValueError("Your plugin needs a name.")
+
+        @classmethod
+        def on_load(cls, *args: Any, **kwargs: Any) -> None:
+            """Runs when Airflow loads the plugin."""
+
+    class TaskInstanceKey(Record):
+        dag_id: str
+        task_id: str
+        run_id: str
+        try_number: int = 1
+        map_index: int = -1
+
+        @property
+        def primary(self) -> tuple[str, str, str, int]:
+            return self.dag_id, self.task_id, self.run_id, self.map_index
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter(self._values())
+
+    class PriorityWeightStrategy:
+        """How the priority of a task is worked out; the scheduler does it, with a plugin of the same name."""
+
+        def get_weight(self, ti: Any) -> int:
+            raise NotImplementedError("must be implemented by a subclass")
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, type(self))
+
+        def __hash__(self) -> int:
+            return hash(None)
+
+    class _AbsolutePriorityWeightStrategy(PriorityWeightStrategy):
+        pass
+
+    class _DownstreamPriorityWeightStrategy(PriorityWeightStrategy):
+        pass
+
+    class _UpstreamPriorityWeightStrategy(PriorityWeightStrategy):
+        pass
+
+    def get_listener_manager() -> Any:
+        remedy = "listeners are called by Airflow's own processes, and a task in a bundle calls none"
+        return Unavailable("airflow.sdk.listener.get_listener_manager()", remedy)
+
+    def hookimpl(function: Any = None, **_: Any) -> Any:
+        return (lambda decorated: decorated) if function is None else function
+
+    class Stats:
+        """Metrics go nowhere: a bundle does not see where Airflow sends them."""
+
+        @staticmethod
+        def incr(*args: Any, **kwargs: Any) -> None: ...
+
+        decr = gauge = timing = incr
+
+        @staticmethod
+        def timer(*args: Any, **kwargs: Any) -> Any:
+            import contextlib
+
+            return contextlib.nullcontext()
+
+    return locals()
+
+
+@family(
+    {
+        "airflow.sdk.lineage": (
+            "AssetLineageInfo ExtraLineageInfo HookLineage HookLineageCollector HookLineageReader NoOpCollector "
+            "get_hook_lineage_collector"
+        )
+    }
+)
+def _lineage() -> dict[str, Any]:
+    class AssetLineageInfo(Record):
+        asset: Asset
+        count: int
+        context: Any
+
+    class ExtraLineageInfo(Record):
+        key: str
+        value: Any
+        count: int
+        context: Any
+
+    class HookLineage(Record):
+        inputs: list[Any]
+        outputs: list[Any]
+        extra: list[Any]
+        _factories = {"inputs": list, "outputs": list, "extra": list}
+
+    class HookLineageCollector:
+        """Takes what hooks say about lineage and keeps none of it: nothing in a bundle would read it."""
+
+        def __init__(self, **kwargs: Any) -> None:
+            pass
+
+        def create_asset(self, **kwargs: Any) -> Any:
+            uri = kwargs.get("uri")
+            return Asset(uri=uri, name=kwargs.get("name"), extra=kwargs.get("asset_extra")) if uri else None
+
+        def add_input_asset(self, *_: Any, **__: Any) -> None:
+            pass
+
+        add_output_asset = add_extra = add_input_asset
+
+        @property
+        def collected_assets(self) -> Any:
+            return HookLineage()
+
+        @property
+        def has_collected(self) -> bool:
+            return False
+
+    class NoOpCollector(HookLineageCollector):
+        pass
+
+    class HookLineageReader:
+        def __init__(self, **kwargs: Any) -> None:
+            self.lineage_collector = get_hook_lineage_collector()
+
+        def retrieve_hook_lineage(self) -> Any:
+            return self.lineage_collector.collected_assets
+
+    collector = NoOpCollector()
+
+    def get_hook_lineage_collector() -> Any:
+        return collector
+
+    return locals()
+
+
+@family(
+    {
+        "airflow.sdk.definitions.retry_policy": (
+            "ExceptionRetryPolicy RetryAction RetryDecision RetryPolicy RetryRule"
+        ),
+        "airflow.providers.common.compat._retry_policy": "ChainRetryPolicy",
+    }
+)
+def _retry_policies() -> dict[str, Any]:
+    class RetryAction(Enumeration):
+        """What becomes of a task that failed."""
+
+        __module__ = "airflow.sdk.definitions.retry_policy"
+        RETRY = "retry"
+        FAIL = "fail"
+        DEFAULT = "default"
+
+    class RetryDecision(Record):
+        """What a policy decided; `retry_delay` (a timedelta) and `reason` go with a retry."""
+
+        action: Any = RetryAction.DEFAULT
+        retry_delay: Any = None
+        reason: str | None = None
+
+        @classmethod
+        def fail(cls, reason: str | None = None) -> Any:
+            return cls(RetryAction.FAIL, reason=reason)
+
+        @classmethod
+        def retry(cls, delay: Any = None, reason: str | None = None) -> Any:
+            return cls(RetryAction.RETRY, delay, reason)
+
+        @classmethod
+        def default(cls) -> Any:
+            return cls()
+
+    class RetryPolicy:
+        """Decides, from the exception a task failed with, whether it is retried and when; it runs with the task."""
+
+        def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> Any:
+            raise NotImplementedError
+
+        def serialize(self) -> dict[str, Any]:
+            raise NotImplementedError(f"{type(self).__name__} must implement serialize()")
+
+        @classmethod
+        def deserialize(cls, data: dict[str, Any]) -> Any:
+            raise NotImplementedError
+
+    class RetryRule(Record):
+        """What to do about one exception class, or a list of them; a class may be given by its dotted path."""
+
+        exception: Any
+        action: Any = RetryAction.RETRY
+        retry_delay: Any = None
+        reason: str | None = None
+        match_subclasses: bool = True
+
+        def __post_init__(self) -> None:
+            for spec in self._specs:
+                if isinstance(spec, str):
+                    if "." not in spec:
+                        raise ValueError(
+                            "RetryRule exception string must be a dotted import path "
+                            f"(e.g. 'builtins.ValueError'), got {spec!r}"
+                        )
+                    self._import(
+                        spec,
+                        "RetryRule: exception class %r could not be imported at parse time. "
+                        "It may resolve on the worker, but check for typos.",
+                    )
+
+        @staticmethod
+        def _import(spec: str, complaint: str) -> Any:
+            try:
+                return import_string(spec)
+            except (ImportError, AttributeError):
+                import logging
+
+                logging.getLogger(__name__).warning(complaint, spec)
+                return None
+
+        @property
+        def _specs(self) -> list[Any]:
+            return self.exception if isinstance(self.exception, list) else [self.exception]
+
+        @property
+        def _paths(self) -> list[str]:
+            return [
+                spec if isinstance(spec, str) else f"{spec.__module__}.{spec.__qualname__}" for spec in self._specs
+            ]
+
+        @property
+        def exception_path(self) -> str:
+            return ",".join(self._paths)
+
+        def matches(self, exc: BaseException) -> bool:
+            complaint = "Could not import exception class %r, it will not match"
+            found = [
+                self._import(spec, complaint) if isinstance(spec, str) else spec for spec in self._specs
+            ]
+            classes = tuple(each for each in found if each is not None)
+            return isinstance(exc, classes) if self.match_subclasses else type(exc) in classes
+
+        def serialize(self) -> dict[str, Any]:
+            paths = self._paths
+            form: dict[str, Any] = {
+                "exception": paths if len(paths) > 1 else paths[0],
+                "action": self.action.value,
+                "match_subclasses": self.match_subclasses,
+            }
+            if self.retry_delay is not None:
+                form["retry_delay"] = self.retry_delay.total_seconds()
+            if self.reason is not None:
+                form["reason"] = self.reason
+            return form
+
+        @classmethod
+        def deserialize(cls, data: dict[str, Any]) -> Any:
+            return cls(
+                exception=data["exception"],
+                action=RetryAction(data["action"]),
+                retry_delay=_as_timedelta(data.get("retry_delay")),
+                reason=data.get("reason"),
+                match_subclasses=data.get("match_subclasses", True),
+            )
+
+    class ExceptionRetryPolicy(RetryPolicy):
+        """The first rule that matches decides; `default` when none does."""
+
+        def __init__(self, rules: list[Any], default: Any = RetryAction.DEFAULT) -> None:
+            self.rules = rules
+            self.default = default
+
+        def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> Any:
+            for rule in self.rules:
+                if rule.matches(exception):
+                    reason = rule.reason or f"Matched rule for {type(exception).__name__}"
+                    return RetryDecision(rule.action, rule.retry_delay, reason)
+            return RetryDecision(self.default)
+
+        def serialize(self) -> dict[str, Any]:
+            return {
+                "__type": "ExceptionRetryPolicy",
+                "rules": [rule.serialize() for rule in self.rules],
+                "default": self.default.value,
+            }
+
+        @classmethod
+        def deserialize(cls, data: dict[str, Any]) -> Any:
+            rules = [RetryRule.deserialize(each) for each in data["rules"]]
+            return cls(rules, RetryAction(data.get("default", "default")))
+
+    class ChainRetryPolicy(RetryPolicy):
+        """Asks one policy after the other; the first that decides something other than DEFAULT wins.
+
+        Airflow 3.3 has it in airflow.providers.common.compat.sdk, later ones beside the other policies.
+        """
+
+        def __init__(self, policies: Sequence[Any]) -> None:
+            if isinstance(policies, RetryPolicy):
+                raise TypeError(
+                    "ChainRetryPolicy takes a sequence of policies; wrap the single policy in a list."
+                )
+            self.policies = list(policies)
+            if not self.policies:
+                raise ValueError("ChainRetryPolicy needs at least one policy.")
+            for position, policy in enumerate(self.policies):
+                if not isinstance(policy, RetryPolicy):
+                    raise TypeError(
+                        f"ChainRetryPolicy policies[{position}] must be a RetryPolicy, got {type(policy).__name__}."
+                    )
+
+        def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> Any:
+            trail: list[str] = []
+            for policy in self.policies:
+                name = type(policy).__name__
+                try:
+                    decision = policy.evaluate(
+                        exception=exception, try_number=try_number, max_tries=max_tries, context=context
+                    )
+                except Exception as error:
+                    trail.append(f"{name}: raised {type(error).__name__}")
+                    log_event("error", f"{name} raised while it was asked whether to retry", exc_info=error)
+                    continue
+                if not isinstance(decision, RetryDecision):
+                    trail.append(f"{name}: invalid decision")
+                elif decision.action is RetryAction.DEFAULT:
+                    trail.append(f"{name}: {decision.reason or 'no decision'}")
+                else:
+                    after = f" (after {'; '.join(trail)})" if trail else ""
+                    reason = f"{name}: {decision.reason or decision.action.value}{after}"
+                    return RetryDecision(decision.action, decision.retry_delay, reason)
+            return RetryDecision(reason="; ".join(trail))
+
+    return locals()
+
+
+@family(
+    {
+        "airflow.sdk.definitions.callback": "AsyncCallback Callback SyncCallback",
+        "airflow.sdk.definitions.deadline": (
+            "AverageRuntimeDeadline BaseDeadlineReference DagRunLogicalDateDeadline DagRunQueuedAtDeadline "
+            "DeadlineAlert DeadlineReference FixedDatetimeDeadline VariableInterval deadline_reference"
+        ),
+    }
+)
+def _deadlines() -> dict[str, Any]:
+    class Callback:
+        """A function that is called elsewhere, by its path, when a deadline is missed."""
+
+        _attributes: tuple[str, ...] = ("path", "kwargs")
+
+        def __init__(self, callback_callable: Any, kwargs: dict[str, Any] | None = None) -> None:
+            self.path = self.get_callback_path(callback_callable)
+            if kwargs and "context" in kwargs:
+                raise ValueError("context is a reserved kwarg for this class")
+            self.kwargs = kwargs or {}
+
+        @classmethod
+        def get_callback_path(cls, _callback: Any) -> str:
+            if callable(_callback):
+                cls.verify_callable(_callback)
+                return f"{_callback.__module__}.{_callback.__qualname__}"
+            path = _callback.strip() if isinstance(_callback, str) else ""
+            if "." not in path or not all(part.isidentifier() for part in path.split(".")):
+                raise ImportError(f"`{_callback}` doesn't look like a valid dot path.")
+            try:
+                found = import_string(path)
+            except ImportError:
+                return path
+            # What a bundle does not have may well be there where the callback runs.
+            if not isinstance(found, (Unavailable, _UnavailableType)):
+                if not callable(found):
+                    raise AttributeError(f"Provided callback {found} is not callable.")
+                cls.verify_callable(found)
+            return path
+
+        @classmethod
+        def verify_callable(cls, callback: Any) -> None:
+            """Check what only some kinds of callback ask for."""
+
+        @classmethod
+        def serialized_fields(cls) -> tuple[str, ...]:
+            return cls._attributes
+
+        def serialize(self) -> dict[str, Any]:
+            return {name: getattr(self, name) for name in self._attributes}
+
+        @classmethod
+        def deserialize(cls, data: dict[str, Any], version: int) -> Any:
+            return cls(data["path"], **{name: data[name] for name in cls._attributes[1:] if name in data})
+
+        def __eq__(self, other: object) -> bool:
+            return type(self) is type(other) and self.serialize() == other.serialize()  # type: ignore[attr-defined]
+
+        def __hash__(self) -> int:
+            return hash(repr(self.serialize()))
+
+    class AsyncCallback(Callback):
+        """A coroutine function that the triggerer awaits."""
+
+        def __init__(self, callback_callable: Any, kwargs: dict[str, Any] | None = None) -> None:
+            super().__init__(callback_callable, kwargs)
+
+        @classmethod
+        def verify_callable(cls, callback: Any) -> None:
+            if not (is_async_callable(callback) or hasattr(callback, "__await__")):
+                raise AttributeError(f"Provided callback {callback} is not awaitable.")
+
+    class SyncCallback(Callback):
+        """A function that an executor calls, `executor` if given."""
+
+        _attributes = ("path", "kwargs", "executor")
+
+        def __init__(
+            self, callback_callable: Any, kwargs: dict[str, Any] | None = None, executor: str | None = None
+        ) -> None:
+            super().__init__(callback_callable, kwargs)
+            self.executor = executor
+
+    class BaseDeadlineReference:
+        """The moment that a deadline counts from; Airflow's scheduler works it out."""
+
+        @property
+        def reference_name(self) -> str:
+            return type(self).__name__
+
+        def serialize_reference(self) -> dict[str, Any]:
+            return {"reference_type": self.reference_name}
+
+        @classmethod
+        def deserialize_reference(cls, reference_data: dict[str, Any]) -> Any:
+            return cls()
+
+        def __eq__(self, other: object) -> bool:
+            if not isinstance(other, BaseDeadlineReference):
+                return NotImplemented
+            return self.serialize_reference() == other.serialize_reference()
+
+        def __hash__(self) -> int:
+            return hash(frozenset(self.serialize_reference().items()))
+
+    class DagRunLogicalDateDeadline(BaseDeadlineReference):
+        """The logical date of the run."""
+
+    class DagRunQueuedAtDeadline(BaseDeadlineReference):
+        """When the run was queued."""
+
+    class FixedDatetimeDeadline(BaseDeadlineReference):
+        """Always the same moment."""
+
+        def __init__(self, _datetime: Any) -> None:
+            self._datetime = _datetime
+
+        def serialize_reference(self) -> dict[str, Any]:
+            return {"reference_type": self.reference_name, "datetime": self._datetime.timestamp()}
+
+        @classmethod
+        def deserialize_reference(cls, reference_data: dict[str, Any]) -> Any:
+            from datetime import datetime, timezone
+
+            return cls(datetime.fromtimestamp(reference_data["datetime"], timezone.utc))
+
+    class AverageRuntimeDeadline(BaseDeadlineReference):
+        """The average of the last `max_runs` runs, once there have been `min_runs`."""
+
+        DEFAULT_LIMIT = 10
+
+        def __init__(self, max_runs: int, min_runs: int | None = None) -> None:
+            self.max_runs = max_runs
+            self.min_runs = max_runs if min_runs is None else min_runs
+            if self.min_runs < 1:
+                raise ValueError("min_runs must be at least 1")
+
+        def serialize_reference(self) -> dict[str, Any]:
+            return {"reference_type": self.reference_name, "max_runs": self.max_runs, "min_runs": self.min_runs}
+
+        @classmethod
+        def deserialize_reference(cls, reference_data: dict[str, Any]) -> Any:
+            return cls(reference_data.get("max_runs", cls.DEFAULT_LIMIT), reference_data.get("min_runs"))
+
+    class DeadlineAlert:
+        """Calls `callback` when a run is not done `interval` after `reference`."""
+
+        def __init__(self, reference: Any, interval: Any, callback: Any, name: str | None = None) -> None:
+            self.reference = reference
+            self.interval = interval
+            self.name = name
+            if not isinstance(callback, (AsyncCallback, SyncCallback)):
+                raise ValueError(f"Callbacks of type {type(callback).__name__} are not currently supported")
+            self.callback = callback
+
+        def __eq__(self, other: object) -> bool:
+            if not isinstance(other, DeadlineAlert):
+                return NotImplemented
+            return (
+                isinstance(self.reference, type(other.reference))
+                and self.interval == other.interval
+                and self.callback == other.callback
+            )
+
+        def __hash__(self) -> int:
+            return hash((type(self.reference).__name__, self.interval, self.callback))
+
+    class DeadlineReference:
+        """The references there are, those of the author's own that were registered among them."""
+
+        class TYPES:
+            """When a reference is worked out: as the run is created, or as it is queued."""
+
+            DAGRUN_CREATED: tuple[Any, ...] = (DagRunLogicalDateDeadline, FixedDatetimeDeadline, AverageRuntimeDeadline)
+            DAGRUN_QUEUED: tuple[Any, ...] = (DagRunQueuedAtDeadline,)
+            DAGRUN: tuple[Any, ...] = DAGRUN_CREATED + DAGRUN_QUEUED
+
+        DAGRUN_LOGICAL_DATE = DagRunLogicalDateDeadline()
+        DAGRUN_QUEUED_AT = DagRunQueuedAtDeadline()
+
+        @classmethod
+        def AVERAGE_RUNTIME(cls, max_runs: int = 0, min_runs: int | None = None) -> Any:
+            return AverageRuntimeDeadline(max_runs or AverageRuntimeDeadline.DEFAULT_LIMIT, min_runs)
+
+        @classmethod
+        def FIXED_DATETIME(cls, dt: Any) -> Any:
+            return FixedDatetimeDeadline(dt)
+
+        @classmethod
+        def register_custom_reference(cls, reference_class: Any, deadline_reference_type: Any = None) -> Any:
+            if deadline_reference_type is None:
+                deadline_reference_type = cls.TYPES.DAGRUN_CREATED
+            if not issubclass(reference_class, BaseDeadlineReference):
+                raise ValueError(f"{reference_class.__name__} must inherit from BaseDeadlineReference")
+            try:
+                instance = reference_class()
+            except TypeError as error:
+                raise TypeError(
+                    f"{reference_class.__name__} must be constructible with no arguments in order to be registered as "
+                    "a deadline reference. If it takes parameters, decorate it with @dataclass and give every field a "
+                    f"default value. Original error: {error}"
+                ) from error
+            setattr(cls, reference_class.__name__, instance)
+            if deadline_reference_type is cls.TYPES.DAGRUN_CREATED:
+                cls.TYPES.DAGRUN_CREATED += (reference_class,)
+            elif deadline_reference_type is cls.TYPES.DAGRUN_QUEUED:
+                cls.TYPES.DAGRUN_QUEUED += (reference_class,)
+            else:
+                raise ValueError(
+                    f"Invalid deadline reference type {deadline_reference_type}; "
+                    "must be a valid DeadlineReference.TYPES option."
+                )
+            cls.TYPES.DAGRUN = cls.TYPES.DAGRUN_CREATED + cls.TYPES.DAGRUN_QUEUED
+            return reference_class
+
+    def deadline_reference(deadline_reference_type: Any = None) -> Any:
+        """Register a class of the author's own as a deadline reference; with or without arguments."""
+        if isinstance(deadline_reference_type, type):
+            return DeadlineReference.register_custom_reference(deadline_reference_type)
+        return lambda cls: DeadlineReference.register_custom_reference(cls, deadline_reference_type)
+
+    class VariableInterval(Record):
+        """An interval in seconds that an Airflow Variable holds."""
+
+        key: str
+
+    return locals()
+
+
+# --- partitions and timetables of the author's own --------------------------------------------------------------------
+
+
+@family(
+    {
+        "airflow.sdk.definitions.partition_mappers.base": "PartitionMapper RollupMapper",
+        "airflow.sdk.definitions.partition_mappers.identity": "IdentityMapper",
+        "airflow.sdk.definitions.partition_mappers.fixed_key": "FixedKeyMapper",
+        "airflow.sdk.definitions.partition_mappers.allowed_key": "AllowedKeyMapper",
+        "airflow.sdk.definitions.partition_mappers.chain": "ChainMapper",
+        "airflow.sdk.definitions.partition_mappers.product": "ProductMapper",
+        "airflow.sdk.definitions.partition_mappers.temporal": (
+            "FanOutMapper StartOfDayMapper StartOfHourMapper StartOfMonthMapper StartOfQuarterMapper "
+            "StartOfWeekMapper StartOfYearMapper"
+        ),
+        "airflow.sdk.definitions.partition_mappers.window": (
+            "DayWindow HourWindow MonthWindow QuarterWindow SegmentWindow WeekWindow Window YearWindow"
+        ),
+        "airflow.sdk.definitions.partition_mappers.wait_policy": "MinimumCount WaitForAll WaitPolicy",
+        "airflow.sdk.definitions.timetables.assets": "PartitionedAssetTimetable PartitionedAtRuntime",
+        "airflow.sdk.definitions.timetables.trigger": "CronPartitionTimetable",
+    }
+)
+def _partitions() -> dict[str, Any]:
+    from datetime import datetime
+
+    class WaitPolicy:
+        """When a partitioned run may start, given the upstream partitions that have arrived."""
+
+    class WaitForAll(Record, WaitPolicy):
+        """Once all have arrived."""
+
+    class MinimumCount(Record, WaitPolicy):
+        """Once `n` have arrived; a negative `n` is how many may be missing."""
+
+        n: int
+
+        def __post_init__(self) -> None:
+            if self.n == 0:
+                raise ValueError(
+                    "MinimumCount(0) is degenerate: n=0 would always fire, even on empty windows. "
+                    "Use WaitForAll() to require every key, or MinimumCount(n) with n != 0."
+                )
+
+    class Direction(Enumeration):
+        """From the upstream key forward in time, or back to it."""
+
+        __module__ = "airflow.sdk.definitions.partition_mappers.window"
+        __qualname__ = "Window.Direction"
+        BACKWARD = "backward"
+        FORWARD = "forward"
+
+    class Window:
+        """Which upstream partitions make up one downstream partition."""
+
+        expected_decoded_type: type = str
+
+        def __init__(self, *, direction: Any = Direction.FORWARD) -> None:
+            self.direction = self.Direction(direction)  # type: ignore[attr-defined]
+
+        def serialize(self) -> dict[str, Any]:
+            return {"direction": self.direction.value}
+
+        @classmethod
+        def deserialize(cls, data: dict[str, Any]) -> Any:
+            return cls(direction=data["direction"])
+
+    Window.Direction = Direction  # type: ignore[attr-defined]
+
+    class _TimeWindow(Window):
+        expected_decoded_type = datetime
+
+    class HourWindow(_TimeWindow):
+        """The sixty minutes of an hour."""
+
+    class DayWindow(_TimeWindow):
+        """The twenty-four hours of a day."""
+
+    class WeekWindow(_TimeWindow):
+        """The seven days of a week."""
+
+    class MonthWindow(_TimeWindow):
+        """The days of a month."""
+
+    class QuarterWindow(_TimeWindow):
+        """The three months of a quarter."""
+
+    class YearWindow(_TimeWindow):
+        """The twelve months of a year."""
+
+    class SegmentWindow(Window):
+        """A fixed set of keys."""
+
+        def __init__(self, segments: Iterable[str]) -> None:
+            checked = []
+            for index, item in enumerate(segments):
+                if not isinstance(item, str):
+                    raise ValueError(
+                        "SegmentWindow segment keys must be str; "
+                        f"got {type(item).__name__!r} at index {index}: {item!r}"
+                    )
+                if not item:
+                    raise ValueError(
+                        f"SegmentWindow segment keys must be non-empty; got an empty string at index {index}."
+                    )
+                checked.append(item)
+            if not checked:
+                raise ValueError("SegmentWindow requires at least one segment key; got an empty iterable.")
+            self._segments = frozenset(checked)
+
+    class PartitionMapper(Record):
+        """How the partition keys of upstream assets become those of the Dag; the scheduler works it out."""
+
+        is_rollup = False
+        # Without an annotation, which would make a field of it.
+        expected_decoded_type = str
+        max_downstream_keys: int | None = None
+        _keyword_only = frozenset({"max_downstream_keys"})
+
+        def __post_init__(self) -> None:
+            most = self.max_downstream_keys
+            if most is not None and (not isinstance(most, int) or most < 1):
+                raise ValueError(f"max_downstream_keys must be a positive integer or None, got {most!r}")
+
+    class IdentityMapper(PartitionMapper):
+        """Leaves keys as they are."""
+
+        def to_downstream(self, key: str) -> str:
+            return key
+
+    class AllowedKeyMapper(PartitionMapper):
+        """Lets only some keys through."""
+
+        allowed_keys: list[str]
+
+    class FixedKeyMapper(PartitionMapper):
+        """Makes one key of all."""
+
+        downstream_key: str
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            key = self.downstream_key
+            if not key or not isinstance(key, str):
+                raise ValueError(f"FixedKeyMapper downstream_key must be a non-empty str; got {key!r}.")
+
+        def to_downstream(self, key: str) -> str:
+            return self.downstream_key
+
+    class RollupMapper(PartitionMapper):
+        """Many upstream keys, those of a window, make up one downstream key."""
+
+        is_rollup = True
+        upstream_mapper: PartitionMapper
+        window: Window
+        wait_policy: WaitPolicy
+        _factories = {"wait_policy": WaitForAll}
+        _keyword_only = frozenset({"max_downstream_keys", "upstream_mapper", "window", "wait_policy"})
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            mapper, window = self.upstream_mapper, self.window
+            if mapper.expected_decoded_type is not window.expected_decoded_type:
+                raise TypeError(
+                    f"{type(window).__name__} expects decoded values of type "
+                    f"{window.expected_decoded_type.__name__!r}, but {type(mapper).__name__} decodes to "
+                    f"{mapper.expected_decoded_type.__name__!r}. Pair a window and an upstream mapper whose "
+                    "'expected_decoded_type' match."
+                )
+
+    class ChainMapper(PartitionMapper):
+        """Several mappers, one after the other."""
+
+        mappers: list[PartitionMapper]
+
+        def __init__(
+            self,
+            mapper0: PartitionMapper,
+            mapper1: PartitionMapper,
+            /,
+            *mappers: PartitionMapper,
+            max_downstream_keys: int | None = None,
+        ) -> None:
+            super().__init__(mappers=[mapper0, mapper1, *mappers], max_downstream_keys=max_downstream_keys)
+
+    class ProductMapper(PartitionMapper):
+        """Several mappers side by side, for keys of several parts."""
+
+        mappers: list[PartitionMapper]
+        delimiter: str
+
+        def __init__(
+            self,
+            mapper0: PartitionMapper,
+            mapper1: PartitionMapper,
+            /,
+            *mappers: PartitionMapper,
+            delimiter: str = "|",
+            max_downstream_keys: int | None = None,
+        ) -> None:
+            both = [mapper0, mapper1, *mappers]
+            super().__init__(mappers=both, delimiter=delimiter, max_downstream_keys=max_downstream_keys)
+
+    class _BaseTemporalMapper(PartitionMapper):
+        default_output_format = ""
+        expected_decoded_type = datetime  # type: ignore[assignment]
+        timezone: Any = "UTC"
+        input_format: str = "%Y-%m-%dT%H:%M:%S"
+        output_format: str | None = None
+        _keyword_only = frozenset({"max_downstream_keys", "timezone", "input_format", "output_format"})
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            if not self.output_format:
+                self.output_format = self.default_output_format
+
+        @property
+        def _timezone(self) -> Any:
+            return self.timezone
+
+    class StartOfHourMapper(_BaseTemporalMapper):
+        default_output_format = "%Y-%m-%dT%H"
+
+    class StartOfDayMapper(_BaseTemporalMapper):
+        default_output_format = "%Y-%m-%d"
+
+    class StartOfWeekMapper(_BaseTemporalMapper):
+        default_output_format = "%Y-%m-%d (W%V)"
+
+    class StartOfMonthMapper(_BaseTemporalMapper):
+        default_output_format = "%Y-%m"
+
+    class StartOfQuarterMapper(_BaseTemporalMapper):
+        default_output_format = "%Y-Q{quarter}"
+
+    class StartOfYearMapper(_BaseTemporalMapper):
+        default_output_format = "%Y"
+
+    class FanOutMapper(PartitionMapper):
+        """One upstream key makes many downstream keys, those of a window."""
+
+        upstream_mapper: PartitionMapper
+        window: Window
+        downstream_mapper: PartitionMapper
+        default_downstream_mapper_by_window_name = {
+            "DayWindow": StartOfHourMapper,
+            "WeekWindow": StartOfDayMapper,
+            "MonthWindow": StartOfDayMapper,
+            "QuarterWindow": StartOfMonthMapper,
+            "YearWindow": StartOfMonthMapper,
+        }
+
+        def __init__(
+            self,
+            *,
+            upstream_mapper: PartitionMapper,
+            window: Window,
+            downstream_mapper: PartitionMapper | None = None,
+            max_downstream_keys: int | None = None,
+        ) -> None:
+            if not downstream_mapper:
+                default = self.default_downstream_mapper_by_window_name.get(type(window).__name__)
+                if default is None:
+                    raise ValueError(
+                        f"{type(self).__name__} has no default downstream_mapper for window type "
+                        f"{type(window).__name__}; pass downstream_mapper explicitly."
+                    )
+                downstream_mapper = default()
+            super().__init__(
+                upstream_mapper=upstream_mapper,
+                window=window,
+                downstream_mapper=downstream_mapper,
+                max_downstream_keys=max_downstream_keys,
+            )
+
+    class PartitionedAssetTimetable(AssetTriggeredTimetable):
+        """Runs for the partitions of assets."""
+
+        def __init__(
+            self,
+            assets: BaseAsset,
+            partition_mapper_config: dict[BaseAsset, PartitionMapper] | None = None,
+            default_partition_mapper: PartitionMapper | None = None,
+        ) -> None:
+            super().__init__(assets)
+            self.partition_mapper_config = {} if partition_mapper_config is None else partition_mapper_config
+            self.default_partition_mapper = default_partition_mapper or IdentityMapper()
+
+    class PartitionedAtRuntime(BaseTimetable):
+        """The partitions are decided when a run is created."""
+
+        can_be_scheduled = False
+        partitioned_at_runtime = True
+
+    class CronPartitionTimetable(CronTriggerTimetable):
+        """Runs by a cron expression, each for the partition of a date."""
+
+        run_offset: Any = None
+        key_format: str = "%Y-%m-%dT%H:%M:%S"
+
+        def __init__(
+            self,
+            cron: str,
+            *,
+            timezone: Any,
+            run_offset: Any = None,
+            run_immediately: Any = False,
+            key_format: str = "%Y-%m-%dT%H:%M:%S",
+        ) -> None:
+            if run_offset is not None and not isinstance(run_offset, int):
+                raise ValueError("Run offset other than integer not supported yet.")
+            super().__init__(
+                cron, timezone, run_offset=run_offset, run_immediately=run_immediately, key_format=key_format
+            )
+
+    return locals()
+
+
+@family({"airflow.timetables.base": "DagRunInfo DataInterval TimeRestriction Timetable"})
+def _timetable_base() -> dict[str, Any]:
+    class DataInterval(Record):
+        start: Any
+        end: Any
+
+        @classmethod
+        def exact(cls, at: Any) -> Any:
+            return cls(at, at)
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter(self._values())
+
+    class TimeRestriction(Record):
+        earliest: Any
+        latest: Any
+        catchup: bool
+
+    class DagRunInfo(Record):
+        run_after: Any
+        data_interval: Any
+        partition_date: Any = None
+        partition_key: str | None = None
+
+        @classmethod
+        def exact(cls, at: Any) -> Any:
+            return cls(at, DataInterval.exact(at))
+
+        @classmethod
+        def interval(cls, start: Any, end: Any) -> Any:
+            return cls(end, DataInterval(start, end))
+
+        @property
+        def logical_date(self) -> Any:
+            return self.data_interval and self.data_interval.start
+
+    class Timetable(BaseTimetable):
+        """Base of a schedule of the author's own, which Airflow's scheduler must have as a plugin of the same name."""
+
+        description = ""
+        periodic = True
+        run_ordering = ("data_interval_end", "logical_date")
+        partitioned = False
+        partitioned_at_runtime = False
+
+        def __init_subclass__(cls) -> None:
+            cls._fields = ()
+
+        def __init__(self) -> None:
+            pass
+
+        __eq__ = object.__eq__
+        __hash__ = object.__hash__
+        __repr__ = object.__repr__
+
+        def serialize(self) -> dict[str, Any]:
+            return {}
+
+        @classmethod
+        def deserialize(cls, data: dict[str, Any]) -> Any:
+            return cls()
+
+        @property
+        def summary(self) -> str:
+            return type(self).__name__
+
+        def infer_manual_data_interval(self, *, run_after: Any) -> Any:
+            raise NotImplementedError
+
+        def next_dagrun_info(self, *, last_automated_data_interval: Any, restriction: Any) -> Any:
+            raise NotImplementedError
+
+    return locals()
+
+
+# --- @asset -----------------------------------------------------------------------------------------------------------
+
+
+@family(
+    {"airflow.sdk.definitions.asset.decorators": "AssetDefinition MultiAssetDefinition _AssetMainOperator asset"}
+)
+def _asset_decorator() -> dict[str, Any]:
+    class _AssetMainOperator(PythonOperator):
+        """Calls the function that `@asset` decorates; its arguments are assets by name."""
+
+        def __init__(self, *, definition_name: str, uri: str | None = None, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self._definition_name = definition_name
+
+        @classmethod
+        def from_definition(cls, definition: Any) -> Any:
+            function = definition._function
+            signature = Signature(function)
+            if signature.var_positional or signature.var_keyword:
+                stars = "**" if signature.var_keyword else "*"
+                raise TypeError(f"wildcard '{stars}{_star_name(function)}' is not supported in @asset")
+            for name in signature.positional_only:
+                if name not in signature.defaults:
+                    raise TypeError(
+                        f"positional-only argument '{name}' without a default is not supported in @asset"
+                    )
+            names = [name for name in signature.names if name not in signature.defaults]
+            return cls(
+                task_id=function.__name__,
+                inlets=[Asset.ref(name=name) for name in names if name not in ("self", "context", "outlet_events")],
+                outlets=list(definition.iter_outlets()),
+                python_callable=function,
+                definition_name=definition.name,
+            )
+
+        def determine_kwargs(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
+            def fetch(name: str) -> Asset:
+                answer = ask_or_raise(GetAssetByName(name=name))
+                return Asset(name=answer.name, uri=answer.uri, group=answer.group, extra=answer.extra)
+
+            signature = Signature(self.python_callable)
+            kwargs: dict[str, Any] = {}
+            for name in signature.names:
+                if name in signature.defaults:
+                    kwargs[name] = signature.defaults[name]
+                elif name == "context":
+                    kwargs[name] = context
+                elif name == "outlet_events":
+                    kwargs[name] = context["outlet_events"]
+                else:
+                    kwargs[name] = fetch(self._definition_name if name == "self" else name)
+            return kwargs
+
+    def _star_name(function: Any) -> str:
+        code = function.__code__
+        at = code.co_argcount + code.co_kwonlyargcount
+        return code.co_varnames[at + (1 if code.co_flags & 4 and code.co_flags & 8 else 0)]
+
+    def declare_task(definition: Any) -> None:
+        function = definition._function
+        if isinstance(function, _TaskDecorator):
+            if "outlets" in function.kwargs:
+                raise TypeError("@task decorator with 'outlets' argument is not supported in @asset")
+            function.kwargs["outlets"] = list(definition.iter_outlets())
+            function()
+        else:
+            _AssetMainOperator.from_definition(definition)
+
+    class AssetDefinition(Asset):
+        """What `@asset` makes of a function: an asset, and a Dag of one task that makes it."""
+
+        def __init__(self, *, function: Any, source: Any, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self._function, self._source = function, source
+            with source.create_dag(default_dag_id=self.name):
+                declare_task(self)
+
+        def iter_outlets(self) -> Iterator[Any]:
+            yield self
+
+    class MultiAssetDefinition(AssetAll):
+        """What `@asset.multi` makes of a function: several assets, and a Dag of one task that makes them."""
+
+        def __init__(self, *, name: str, function: Any, source: Any) -> None:
+            super().__init__(*source.outlets)
+            self.name, self._function, self._source = name, function, source
+            with source.create_dag(default_dag_id=function.__name__):
+                declare_task(self)
+
+        def iter_outlets(self) -> Iterator[Any]:
+            yield from self.objects
+
+    class _DAGFactory(Record):
+        schedule: Any
+        is_paused_upon_creation: bool | None = None
+        dag_id: str | None = None
+        dag_display_name: str | None = None
+        description: str | None = None
+        params: Any = None
+        on_success_callback: Any = None
+        on_failure_callback: Any = None
+        access_control: Any = None
+        owner_links: dict[str, str]
+        tags: Collection[str]
+        _factories: dict[str, Callable[[], Any]] = {"owner_links": dict, "tags": set}
+
+        def __init_subclass__(cls) -> None:
+            super().__init_subclass__()
+            cls._keyword_only = frozenset(cls._fields)
+
+        def create_dag(self, *, default_dag_id: str) -> DAG:
+            own = {name: getattr(self, name) for name in _DAGFactory._fields if name not in ("dag_id",)}
+            dag_id = self.dag_id or default_dag_id
+            own["dag_display_name"] = self.dag_display_name or dag_id
+            return DAG(dag_id, catchup=False, auto_register=True, **own)
+
+        @staticmethod
+        def check_place(function: Any) -> None:
+            if function.__name__ != function.__qualname__:
+                raise ValueError("nested function not supported")
+
+    class multi(_DAGFactory):
+        outlets: Collection[Any]
+
+        def __call__(self, f: Any) -> Any:
+            self.check_place(f)
+            if not self.outlets:
+                raise ValueError("no outlets provided")
+            return MultiAssetDefinition(name=f.__name__, function=f, source=self)
+
+    class asset(_DAGFactory):
+        """Turn a function into an asset that it makes; `asset.multi` for several assets."""
+
+        name: str | None = None
+        uri: Any = None
+        group: str = "asset"
+        extra: dict[str, Any]
+        watchers: list[Any]
+        _factories = {**_DAGFactory._factories, "extra": dict, "watchers": list}
+
+        def __call__(self, f: Any) -> Any:
+            self.check_place(f)
+            name = self.name or f.__name__
+            uri = name if self.uri is None else str(self.uri)
+            return AssetDefinition(
+                name=name, uri=uri, group=self.group, extra=self.extra, function=f, source=self
+            )
+
+    asset.multi = multi  # type: ignore[attr-defined]
+    return locals()
+
+
+# --- ObjectStoragePath ------------------------------------------------------------------------------------------------
+
+
+@family(
+    {
+        "airflow.sdk.io.path": "ObjectStoragePath",
+        "airflow.sdk.io.store": "attach",
+        "airflow.sdk.io.fs": "get_fs has_fs",
+    }
+)
+def _object_storage() -> dict[str, Any]:
+    # The module of a provider that makes the file system of a scheme from a connection.
+    providers = {
+        **dict.fromkeys(("s3", "s3a", "s3n"), "airflow.providers.amazon.aws.fs.s3"),
+        **dict.fromkeys(("gs", "gcs"), "airflow.providers.google.cloud.fs.gcs"),
+        **dict.fromkeys(("abfs", "abfss", "adl", "az"), "airflow.providers.microsoft.azure.fs.adls"),
+    }
+
+    def need(module: str, distribution: str) -> Any:
+        try:
+            return __import__(module, fromlist=["*"])
+        except ImportError:
+            raise BundleError(
+                f"ObjectStoragePath needs {distribution}, which is not in this bundle: "
+                f'add "{distribution}" to the dependencies the Dag file declares and build again'
+            ) from None
+
+    def get_fs(scheme: str, conn_id: str | None = None, storage_options: Any = None) -> Any:
+        """Return the file system of a scheme, opened with a connection when one is named."""
+        fsspec = need("fsspec", "universal-pathlib")
+        if conn_id is None or scheme == "file":
+            return fsspec.filesystem(scheme, **(storage_options or {}))
+        module = providers.get(scheme)
+        if module is None:
+            raise ValueError(f"No filesystem registered for scheme {scheme}")
+        return __import__(module, fromlist=["*"]).get_fs(conn_id, storage_options or {})
+
+    def has_fs(scheme: str) -> bool:
+        return scheme in ("file", "") or scheme in providers
+
+    class ObjectStore(Record):
+        """What paths with one scheme and connection have in common."""
+
+        protocol: str
+        conn_id: str | None = None
+        storage_options: Any = None
+
+        @property
+        def fs(self) -> Any:
+            return get_fs(self.protocol, self.conn_id, self.storage_options)
+
+    def attach(
+        protocol: str | None = None,
+        conn_id: str | None = None,
+        alias: str | None = None,
+        encryption_type: str | None = None,
+        fs: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        if not protocol:
+            raise ValueError("No protocol specified and no store found")
+        return ObjectStore(protocol, conn_id, kwargs or None)
+
+    class ObjectStoragePath:
+        """A path in an object store or on disk: `ObjectStoragePath("s3://conn@bucket/key")`, used like pathlib's.
+
+        What touches the store is done by universal-pathlib, which must be frozen in; the rest works without it.
+        """
+
+        __version__ = 1
+        sep = "/"
+
+        def __init__(
+            self, *args: Any, protocol: str | None = None, conn_id: str | None = None, **storage_options: Any
+        ) -> None:
+            given = storage_options.pop("conn_id", None)
+            first = args[0] if args else ""
+            if isinstance(first, ObjectStoragePath):
+                conn_id = conn_id or first.conn_id
+                protocol = protocol or first.protocol
+            text = os.fspath(first) if not isinstance(first, ObjectStoragePath) else str(first)
+            scheme, mark, rest = text.partition("://")
+            if not mark:
+                scheme, rest = "", text
+            elif "@" in rest.partition("/")[0]:
+                user, _, rest = rest.partition("@")
+                conn_id = conn_id or user or None
+            self.conn_id = conn_id or given
+            self.protocol = protocol or scheme
+            self.storage_options = storage_options
+            self._rest = rest
+            for each in args[1:]:
+                self._rest = self._joined(str(each))
+
+        def _joined(self, part: str) -> str:
+            if self.protocol in ("", "file") and part.startswith("/"):
+                return part
+            return f"{self._rest.rstrip('/')}/{part.lstrip('/')}" if self._rest else part
+
+        def _sibling(self, rest: str) -> Any:
+            clone = object.__new__(type(self))
+            clone.__dict__.update(self.__dict__, _rest=rest)
+            clone.__dict__.pop("_upath", None)
+            return clone
+
+        def __str__(self) -> str:
+            return f"{self.protocol}://{self._rest}" if self.protocol else self._rest
+
+        def __repr__(self) -> str:
+            return f"{type(self).__name__}({str(self)!r})"
+
+        def __fspath__(self) -> str:
+            return str(self)
+
+        def __hash__(self) -> int:
+            return hash(str(self))
+
+        def __eq__(self, other: object) -> bool:
+            return self.samestore(other) and str(self) == str(other)
+
+        def __truediv__(self, part: Any) -> Any:
+            return self._sibling(self._joined(str(part)))
+
+        def joinpath(self, *parts: Any) -> Any:
+            path = self
+            for each in parts:
+                path = path / each
+            return path
+
+        def samestore(self, other: Any) -> bool:
+            return (
+                isinstance(other, ObjectStoragePath)
+                and self.protocol == other.protocol
+                and self.conn_id == other.conn_id
+            )
+
+        @property
+        def bucket(self) -> str:
+            return self._rest.partition("/")[0] if self.protocol not in ("", "file") else ""
+
+        container = bucket
+
+        @property
+        def key(self) -> str:
+            return self._rest.partition("/")[2] if self.bucket else self._rest.lstrip("/")
+
+        @property
+        def namespace(self) -> str:
+            return f"{self.protocol}://{self.bucket}" if self.bucket else self.protocol
+
+        @property
+        def path(self) -> str:
+            return self._rest
+
+        @property
+        def name(self) -> str:
+            return self.key.rstrip("/").rpartition("/")[2]
+
+        @property
+        def suffix(self) -> str:
+            stem, dot, last = self.name.rpartition(".")
+            return dot + last if stem and last else ""
+
+        @property
+        def stem(self) -> str:
+            return self.name[: len(self.name) - len(self.suffix)]
+
+        @property
+        def parent(self) -> Any:
+            head, slash, _ = self._rest.rstrip("/").rpartition("/")
+            return self._sibling(head or slash) if slash else self
+
+        @property
+        def fs(self) -> Any:
+            return get_fs(self.protocol or "file", self.conn_id, self.storage_options)
+
+        def _store_path(self) -> Any:
+            """Return universal-pathlib's path, on the file system that the connection opens."""
+            path = self.__dict__.get("_upath")
+            if path is None:
+                upath = need("upath", "universal-pathlib")
+                path = upath.UPath(str(self), protocol=self.protocol or "file", **self.storage_options)
+                if self.conn_id is not None:
+                    path._fs_cached = self.fs
+                self.__dict__["_upath"] = path
+            return path
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            value = getattr(self._store_path(), name)
+            if not callable(value):
+                return self._ours(value)
+            return lambda *args, **kwargs: self._ours(value(*args, **kwargs))
+
+        def _ours(self, value: Any) -> Any:
+            import upath  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+            if isinstance(value, upath.UPath):
+                path = str(value).partition("://")[2] or str(value)
+                return self._sibling(path)
+            if hasattr(value, "__next__") and not hasattr(value, "read"):
+                return map(self._ours, value)
+            return value
+
+        def open(self, mode: str = "r", **kwargs: Any) -> Any:
+            return self._store_path().open(mode, **kwargs)
+
+        def replace(self, target: Any) -> Any:
+            return self.rename(target)
+
+        def copy(self, dst: Any, recursive: bool = False, **kwargs: Any) -> None:
+            """Copy to another path, of the same store or another."""
+            target = dst if isinstance(dst, ObjectStoragePath) else type(self)(dst)
+            if self.is_dir():
+                if not recursive:
+                    raise ValueError(f"{self} is a folder: copy it with recursive=True")
+                for each in list(self.iterdir()):
+                    each.copy(target / each.name, recursive=True, **kwargs)
+                return
+            if target.exists() and target.is_dir():
+                target = target / self.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self.open("rb") as source, target.open("wb") as sink:
+                while block := source.read(1 << 20):
+                    sink.write(block)
+
+        def move(self, path: Any, recursive: bool = False, **kwargs: Any) -> None:
+            self.copy(path, recursive=recursive, **kwargs)
+            self.fs.rm(self._rest, recursive=recursive)
+
+        def serialize(self) -> dict[str, Any]:
+            return {"path": str(self), "conn_id": self.conn_id, "kwargs": self.storage_options}
+
+        @classmethod
+        def deserialize(cls, data: dict[str, Any], version: int) -> Any:
+            return cls(data["path"], conn_id=data.get("conn_id"), **data.get("kwargs") or {})
+
+    return locals()
+
+
+# --- triggers ---------------------------------------------------------------------------------------------------------
+
+
+@family(
+    {
+        "airflow.triggers.base": (
+            "BaseEventTrigger BaseTaskEndEvent BaseTrigger StartTriggerArgs TaskFailedEvent TaskSkippedEvent "
+            "TaskSuccessEvent TriggerEvent"
+        ),
+        "airflow.providers.standard.triggers.temporal": "DateTimeTrigger TimeDeltaTrigger",
+        "airflow.providers.standard.triggers.file": "DirectoryFileDeleteTrigger FileDeleteTrigger FileTrigger",
+        "airflow.providers.standard.triggers.external_task": "DagStateTrigger WorkflowTrigger",
+        "airflow.providers.standard.triggers.hitl": "HITLTrigger",
+    }
+)
+def _triggers() -> dict[str, Any]:
+    from datetime import datetime
+
+    class StartTriggerArgs(Record):
+        """What the scheduler needs to start a task in the triggerer right away."""
+
+        trigger_cls: str
+        next_method: str
+        trigger_kwargs: dict[str, Any] | None = None
+        next_kwargs: dict[str, Any] | None = None
+        timeout: Any = None
+
+    class BaseTrigger:
+        """Something to wait for. A bundle only says what: Airflow's triggerer makes the trigger anew and runs it."""
+
+        supports_triggerer_queue = True
+        template_fields: Sequence[str] = ()
+        template_ext: Sequence[str] = ()
+        # The arguments of a trigger that is written down as they stand, separated by spaces.
+        _arguments = ""
+
+        def __init__(self, **kwargs: Any) -> None:
+            self.trigger_id = None
+            self.task_id = None
+            self.task_instance = None
+
+        @property
+        def log(self) -> Any:
+            import logging
+
+            return logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
+
+        def serialize(self) -> tuple[str, dict[str, Any]]:
+            """Return the path of the class, and the arguments to make it anew."""
+            if not self._arguments:
+                raise NotImplementedError("Triggers must implement serialize()")
+            cls = next(each for each in type(self).__mro__ if "_arguments" in each.__dict__)
+            return f"{cls.__module__}.{cls.__name__}", {name: getattr(self, name) for name in self._arguments.split()}
+
+        async def run(self) -> Any:
+            raise NotImplementedError("a trigger of Airflow's own runs in Airflow's triggerer, not in a bundle")
+            yield
+
+        async def cleanup(self) -> None:
+            """Runs when the triggerer is done with the trigger."""
+
+        async def on_kill(self) -> None:
+            """Runs when a person ends the task that waits."""
+
+        def __repr__(self) -> str:
+            path, kwargs = self.serialize()
+            return f"<{path} {', '.join(f'{name}={value}' for name, value in kwargs.items())}>"
+
+    class BaseEventTrigger(BaseTrigger):
+        """Base of triggers that assets can be watched with."""
+
+        supports_triggerer_queue = False
+
+        def shared_stream_key(self) -> Any:
+            return None
+
+    class TriggerEvent(Record):
+        """What a trigger fires; the payload goes to the task."""
+
+        payload: Any
+
+        def __repr__(self) -> str:
+            return f"TriggerEvent<{self.payload!r}>"
+
+    class BaseTaskEndEvent(TriggerEvent):
+        """Ends the task without it running again."""
+
+        task_instance_state: Any = None
+
+        def __init__(self, *, xcoms: dict[str, Any] | None = None, **kwargs: Any) -> None:
+            if "payload" in kwargs:
+                raise ValueError("Param 'payload' not supported for this class.")
+            super().__init__(payload=str(self.task_instance_state), **kwargs)
+            self.xcoms = xcoms
+
+    class TaskSuccessEvent(BaseTaskEndEvent):
+        task_instance_state = TaskInstanceState.SUCCESS
+
+    class TaskFailedEvent(BaseTaskEndEvent):
+        task_instance_state = TaskInstanceState.FAILED
+
+    class TaskSkippedEvent(BaseTaskEndEvent):
+        task_instance_state = TaskInstanceState.SKIPPED
+
+    class DateTimeTrigger(BaseTrigger):
+        """A moment: `moment`, an aware datetime, or `target_time`, which may be a template."""
+
+        _arguments = "moment end_from_trigger"
+
+        def __init__(
+            self, moment: Any = None, *, target_time: Any = None, end_from_trigger: bool = False
+        ) -> None:
+            super().__init__()
+            if (moment is None) == (target_time is None):
+                raise TypeError("DateTimeTrigger requires exactly one of 'moment' or 'target_time'")
+            self._moment = None
+            if moment is not None:
+                if not isinstance(moment, datetime):
+                    raise TypeError(f"Expected datetime.datetime type for moment. Got {type(moment)}")
+                if moment.tzinfo is None:
+                    raise ValueError("You cannot pass naive datetimes")
+                self._moment = convert_to_utc(moment)
+            self.target_time = target_time
+            self.end_from_trigger = end_from_trigger
+
+        @property
+        def moment(self) -> Any:
+            if self._moment is None:
+                target = self.target_time
+                text = target.isoformat() if isinstance(target, datetime) else target
+                if not isinstance(text, str) or not text:
+                    raise TypeError("DateTimeTrigger has neither a 'moment' nor a usable 'target_time'")
+                self._moment = parse_datetime(text)
+            return self._moment
+
+        def serialize(self) -> tuple[str, dict[str, Any]]:
+            path = "airflow.providers.standard.triggers.temporal.DateTimeTrigger"
+            when = {"target_time": self.target_time} if self._moment is None else {"moment": self._moment}
+            return path, {**when, "end_from_trigger": self.end_from_trigger}
+
+    class TimeDeltaTrigger(DateTimeTrigger):
+        """A moment that lies `delta` ahead."""
+
+        def __init__(self, delta: Any, *, end_from_trigger: bool = False) -> None:
+            super().__init__(utcnow() + delta, end_from_trigger=end_from_trigger)
+
+    class FileTrigger(BaseTrigger):
+        """A file, or a folder with a file in it; `filepath` may be a pattern."""
+
+        _arguments = "filepath recursive poke_interval"
+
+        def __init__(
+            self, filepath: str, recursive: bool = False, poke_interval: float = 5.0, **kwargs: Any
+        ) -> None:
+            super().__init__()
+            self.filepath = filepath
+            self.recursive = recursive
+            self.poke_interval = poke_interval
+
+    class FileDeleteTrigger(BaseEventTrigger):
+        """A file, which is deleted when it is found."""
+
+        _arguments = "filepath poke_interval"
+
+        def __init__(self, filepath: str, poke_interval: float = 5.0, **kwargs: Any) -> None:
+            super().__init__()
+            self.filepath = filepath
+            self.poke_interval = poke_interval
+
+    class DirectoryFileDeleteTrigger(BaseEventTrigger):
+        """A file in a folder that several triggers share."""
+
+        _arguments = "directory filename poke_interval"
+
+        def __init__(self, *, directory: str, filename: str, poke_interval: float = 5.0) -> None:
+            super().__init__()
+            self.directory = directory
+            self.filename = filename
+            self.poke_interval = poke_interval
+
+        def shared_stream_key(self) -> Any:
+            return ("directory-scan", os.path.realpath(self.directory), self.poke_interval)
+
+    class WorkflowTrigger(BaseTrigger):
+        """The states of tasks, a group or runs of another Dag."""
+
+        _arguments = (
+            "external_dag_id external_task_ids external_task_group_id failed_states skipped_states allowed_states "
+            "poke_interval soft_fail run_ids logical_dates"
+        )
+
+        def __init__(
+            self,
+            external_dag_id: str,
+            run_ids: list[str] | None = None,
+            execution_dates: list[Any] | None = None,
+            logical_dates: list[Any] | None = None,
+            external_task_ids: Collection[str] | None = None,
+            external_task_group_id: str | None = None,
+            failed_states: Collection[str] | None = None,
+            skipped_states: Collection[str] | None = None,
+            allowed_states: Collection[str] | None = None,
+            poke_interval: float = 2.0,
+            soft_fail: bool = False,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.external_dag_id = external_dag_id
+            self.external_task_ids = external_task_ids
+            self.external_task_group_id = external_task_group_id
+            self.failed_states = failed_states
+            self.skipped_states = skipped_states
+            self.allowed_states = allowed_states
+            self.run_ids = run_ids
+            self.poke_interval = poke_interval
+            self.soft_fail = soft_fail
+            self.execution_dates = execution_dates
+            self.logical_dates = logical_dates
+
+    class DagStateTrigger(BaseTrigger):
+        """The state of runs of a Dag."""
+
+        _arguments = "dag_id states poll_interval run_ids execution_dates"
+
+        def __init__(
+            self,
+            dag_id: str,
+            states: list[Any],
+            run_ids: list[str] | None = None,
+            execution_dates: list[Any] | None = None,
+            poll_interval: float = 5.0,
+        ) -> None:
+            super().__init__()
+            self.dag_id = dag_id
+            self.states = states
+            self.run_ids = run_ids
+            self.execution_dates = execution_dates
+            self.poll_interval = poll_interval
+
+    class HITLTrigger(BaseTrigger):
+        """The answer of a person. Airflow 3.3 waits for it without a trigger."""
+
+        def __init__(
+            self,
+            *,
+            ti_id: Any,
+            options: list[str],
+            params: dict[str, Any],
+            defaults: list[str] | None = None,
+            multiple: bool = False,
+            timeout_datetime: Any,
+            poke_interval: float = 5.0,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.ti_id = ti_id
+            self.options = options
+            self.params = ParamsDict(params)
+            self.defaults = defaults
+            self.multiple = multiple
+            self.timeout_datetime = timeout_datetime
+            self.poke_interval = poke_interval
+
+        def serialize(self) -> tuple[str, dict[str, Any]]:
+            names = ("ti_id", "options", "defaults", "multiple", "timeout_datetime", "poke_interval")
+            kwargs = {name: getattr(self, name) for name in names}
+            kwargs["params"] = {name: param.serialize() for name, param in self.params.items()}
+            return "airflow.providers.standard.triggers.hitl.HITLTrigger", kwargs
+
+    return locals()
+
+
+# --- hooks of the standard provider -----------------------------------------------------------------------------------
+
+
+@family(
+    {
+        "airflow.providers.standard.hooks.filesystem": "FSHook",
+        "airflow.providers.standard.hooks.subprocess": "SubprocessHook SubprocessResult working_directory",
+    }
+)
+def _standard_hooks() -> dict[str, Any]:
+    class FSHook(BaseHook):
+        """A folder that a connection names, in its extra field `path`."""
+
+        conn_name_attr = "fs_conn_id"
+        default_conn_name = "fs_default"
+        conn_type = "fs"
+        hook_name = "File (path)"
+
+        def __init__(self, fs_conn_id: str = "fs_default", **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.conn = self.get_connection(fs_conn_id)
+            self.basepath = self.conn.extra_dejson.get("path", "")
+
+        def get_conn(self) -> None:
+            pass
+
+        def get_path(self) -> str:
+            return self.basepath
+
+        def test_connection(self) -> tuple[bool, str]:
+            if not self.basepath:
+                return False, "File Path is undefined."
+            found = os.path.exists(self.basepath)
+            return found, f"Path {self.basepath} {'is existing' if found else 'does not exist'}."
+
+    class SubprocessResult(Record):
+        exit_code: int
+        output: str
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter(self._values())
+
+    def working_directory(cwd: str | None = None) -> Any:
+        """Make a context manager for a folder: the given one, or one that is removed afterwards."""
+        import contextlib
+        import tempfile
+
+        return contextlib.nullcontext(cwd) if cwd else tempfile.TemporaryDirectory(prefix="airflowtmp")
+
+    class SubprocessHook(BaseHook):
+        """Runs a command and writes what it prints to the task log."""
+
+        def __init__(self, **kwargs: Any) -> None:
+            self.sub_process: Any = None
+            super().__init__(**kwargs)
+
+        def run_command(
+            self,
+            command: list[str],
+            env: dict[str, str] | None = None,
+            output_encoding: str = "utf-8",
+            cwd: str | None = None,
+        ) -> Any:
+            """Return the exit code and the last line of output; `env` replaces the environment."""
+            import subprocess
+
+            with working_directory(cwd) as folder:
+                self.log.info("Running command: %s", command)
+                self.sub_process = process = subprocess.Popen(
+                    command,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=folder,
+                    env=os.environ if env is None else env,
+                    start_new_session=True,
+                )
+                self.log.info("Output:")
+                line = ""
+                for raw in process.stdout or ():
+                    line = raw.decode(output_encoding, errors="backslashreplace").rstrip()
+                    self.log.info("%s", line)
+                process.wait()
+                self.log.info("Command exited with return code %s", process.returncode)
+            return SubprocessResult(process.returncode, line)
+
+        def send_sigterm(self) -> None:
+            if self.sub_process is not None:
+                import signal
+
+                os.killpg(os.getpgid(self.sub_process.pid), signal.SIGTERM)
+
+    return locals()
+
+
+# --- operators of the standard provider -------------------------------------------------------------------------------
+
+
+def _default_deferrable() -> bool:
+    return airflow_name("conf").getboolean("operators", "default_deferrable", fallback=False)
+
+
+def _dag_zone(declared: DAG) -> Any:
+    """Return the time zone of a Dag as a tzinfo."""
+    if declared.timezone is not None:
+        return declared.timezone
+    from datetime import timezone
+
+    return timezone.utc
+
+
+@family(
+    {
+        "airflow.providers.standard.operators.python": (
+            "BranchExternalPythonOperator BranchPythonVirtualenvOperator ExternalPythonOperator "
+            "PythonVirtualenvOperator _BasePythonVirtualenvOperator"
+        ),
+        "airflow.providers.standard.decorators.python_virtualenv": "_PythonVirtualenvDecoratedOperator",
+        "airflow.providers.standard.decorators.external_python": "_PythonExternalDecoratedOperator",
+        "airflow.providers.standard.decorators.branch_virtualenv": "_BranchPythonVirtualenvDecoratedOperator",
+        "airflow.providers.standard.decorators.branch_external_python": "_BranchExternalPythonDecoratedOperator",
+    }
+)
+def _isolated_python() -> dict[str, Any]:
+    class _BasePythonVirtualenvOperator(PythonOperator):
+        """A function for another Python. It can be declared; a bundle isolates its dependencies by itself."""
+
+        def __init__(
+            self,
+            *,
+            python_callable: Callable[..., Any],
+            serializer: str | None = None,
+            op_args: Collection[Any] | None = None,
+            op_kwargs: Mapping[str, Any] | None = None,
+            string_args: Iterable[str] | None = None,
+            templates_dict: dict[str, Any] | None = None,
+            templates_exts: list[str] | None = None,
+            expect_airflow: bool = True,
+            skip_on_exit_code: Any = None,
+            env_vars: dict[str, str] | None = None,
+            inherit_env: bool = True,
+            **kwargs: Any,
+        ) -> None:
+            code = getattr(python_callable, "__code__", None)
+            if code is None or python_callable.__name__ == "<lambda>":
+                raise ValueError(f"{type(self).__name__} only supports functions for python_callable arg")
+            if code.co_flags & 0x20:
+                raise ValueError(f"{type(self).__name__} does not support using 'yield' in python_callable")
+            super().__init__(
+                python_callable=python_callable,
+                op_args=op_args,
+                op_kwargs=op_kwargs,
+                templates_dict=templates_dict,
+                templates_exts=templates_exts,
+                **kwargs,
+            )
+            self.string_args = string_args or []
+            if serializer not in (None, "pickle", "cloudpickle", "dill"):
+                raise AirflowException(
+                    f"Unsupported serializer {serializer!r}. Expected one of 'pickle', 'cloudpickle', 'dill'"
+                )
+            self.serializer = serializer or "pickle"
+            self.expect_airflow = expect_airflow
+            codes: Any = skip_on_exit_code
+            self.skip_on_exit_code = codes if hasattr(codes, "__contains__") else [] if codes is None else [codes]
+            self.env_vars = env_vars
+            self.inherit_env = inherit_env
+
+        def execute(self, context: Any) -> Any:
+            raise AirflowFailException(
+                f"task {self.task_id!r} ({self.operator_name}) asks for a Python of its own, which a bundle does not "
+                "make: declare what the function needs as dependencies of the Dag file and use @task, or give the "
+                f"task the queue of an ordinary worker (it came here by queue {self.queue!r})"
+            )
+
+    def as_list(value: Any) -> Any:
+        return [value] if isinstance(value, str) else None if value is None else list(value)
+
+    class PythonVirtualenvOperator(_BasePythonVirtualenvOperator):
+        """A function for a virtual environment that is made for it."""
+
+        template_fields = tuple(
+            {"requirements", "index_urls", "index_urls_from_connection_ids", "venv_cache_path"}.union(
+                PythonOperator.template_fields
+            )
+        )
+        template_ext = (".txt",)
+
+        def __init__(
+            self,
+            *,
+            python_callable: Callable[..., Any],
+            requirements: Any = None,
+            python_version: str | None = None,
+            serializer: str | None = None,
+            system_site_packages: bool = True,
+            pip_install_options: list[str] | None = None,
+            op_args: Collection[Any] | None = None,
+            op_kwargs: Mapping[str, Any] | None = None,
+            string_args: Iterable[str] | None = None,
+            templates_dict: dict[str, Any] | None = None,
+            templates_exts: list[str] | None = None,
+            expect_airflow: bool = True,
+            skip_on_exit_code: Any = None,
+            index_urls: Any = None,
+            index_urls_from_connection_ids: Any = None,
+            venv_cache_path: Any = None,
+            env_vars: dict[str, str] | None = None,
+            inherit_env: bool = True,
+            **kwargs: Any,
+        ) -> None:
+            if python_version is not None and not isinstance(python_version, str):
+                raise AirflowException(
+                    "Passing non-string types (e.g. int or float) as python_version not supported"
+                )
+            self.requirements = as_list(requirements or ())
+            self.python_version = python_version
+            self.system_site_packages = system_site_packages
+            self.pip_install_options = pip_install_options
+            self.index_urls = as_list(index_urls)
+            self.index_urls_from_connection_ids = as_list(index_urls_from_connection_ids)
+            self.venv_cache_path = venv_cache_path
+            super().__init__(
+                python_callable=python_callable,
+                serializer=serializer,
+                op_args=op_args,
+                op_kwargs=op_kwargs,
+                string_args=string_args,
+                templates_dict=templates_dict,
+                templates_exts=templates_exts,
+                expect_airflow=expect_airflow,
+                skip_on_exit_code=skip_on_exit_code,
+                env_vars=env_vars,
+                inherit_env=inherit_env,
+                **kwargs,
+            )
+
+    class ExternalPythonOperator(_BasePythonVirtualenvOperator):
+        """A function for the Python of an environment that is there already."""
+
+        template_fields = tuple({"python"}.union(PythonOperator.template_fields))
+
+        def __init__(
+            self,
+            *,
+            python: str,
+            python_callable: Callable[..., Any],
+            serializer: str | None = None,
+            op_args: Collection[Any] | None = None,
+            op_kwargs: Mapping[str, Any] | None = None,
+            string_args: Iterable[str] | None = None,
+            templates_dict: dict[str, Any] | None = None,
+            templates_exts: list[str] | None = None,
+            expect_airflow: bool = True,
+            expect_pendulum: bool = False,
+            skip_on_exit_code: Any = None,
+            env_vars: dict[str, str] | None = None,
+            inherit_env: bool = True,
+            **kwargs: Any,
+        ) -> None:
+            if not python:
+                raise ValueError("Python Path must be defined in ExternalPythonOperator")
+            self.python = python
+            self.expect_pendulum = expect_pendulum
+            super().__init__(
+                python_callable=python_callable,
+                serializer=serializer,
+                op_args=op_args,
+                op_kwargs=op_kwargs,
+                string_args=string_args,
+                templates_dict=templates_dict,
+                templates_exts=templates_exts,
+                expect_airflow=expect_airflow,
+                skip_on_exit_code=skip_on_exit_code,
+                env_vars=env_vars,
+                inherit_env=inherit_env,
+                **kwargs,
+            )
+
+    class BranchPythonVirtualenvOperator(BaseBranchOperator, PythonVirtualenvOperator):
+        execute = _BasePythonVirtualenvOperator.execute
+
+    class BranchExternalPythonOperator(BaseBranchOperator, ExternalPythonOperator):
+        execute = _BasePythonVirtualenvOperator.execute
+
+    class _PythonVirtualenvDecoratedOperator(_PythonDecoratedOperator, PythonVirtualenvOperator):
+        template_fields = PythonVirtualenvOperator.template_fields
+        custom_operator_name = "@task.virtualenv"
+
+    class _PythonExternalDecoratedOperator(_PythonDecoratedOperator, ExternalPythonOperator):
+        template_fields = ExternalPythonOperator.template_fields
+        custom_operator_name = "@task.external_python"
+
+    class _BranchPythonVirtualenvDecoratedOperator(_PythonDecoratedOperator, BranchPythonVirtualenvOperator):
+        _can_skip_downstream = True
+        template_fields = BranchPythonVirtualenvOperator.template_fields
+        custom_operator_name = "@task.branch_virtualenv"
+
+    class _BranchExternalPythonDecoratedOperator(_PythonDecoratedOperator, BranchExternalPythonOperator):
+        _can_skip_downstream = True
+        template_fields = BranchExternalPythonOperator.template_fields
+        custom_operator_name = "@task.branch_external_python"
+
+    return locals()
+
+
+def foreign_task_decorator(name: str) -> Any:
+    """Make the operator class of `@task.<name>` of a provider that is not frozen in."""
+
+    class ForeignDecoratedOperator(DecoratedOperator):
+        custom_operator_name = f"@task.{name}"
+        _is_placeholder = True
+        _stands_for = f"@task.{name}"
+
+        def _init_base(self, **kwargs: Any) -> None:
+            known = _OPERATOR_ARGUMENTS | _PLACING_ARGUMENTS
+            rest = {key: value for key, value in kwargs.items() if key in known or key.startswith("_")}
+            super(DecoratedOperator, self).__init__(**rest)
+
+        def execute(self, context: Any) -> Any:
+            raise AirflowFailException(
+                f"task {self.task_id!r} is a @task.{name}, whose provider is not in this bundle, and queue "
+                f"{self.queue!r} brought it here: give it the queue of a worker that has the provider installed "
+                "(the default one is queue='default')"
+            )
+
+    return ForeignDecoratedOperator
+
+
+@family(
+    {
+        "airflow.providers.standard.operators.latest_only": "LatestOnlyOperator",
+        "airflow.providers.standard.operators.datetime": "BranchDateTimeOperator target_times_as_dates",
+        "airflow.providers.standard.operators.weekday": "BranchDayOfWeekOperator",
+        "airflow.providers.standard.operators.smooth": "SmoothOperator",
+        "airflow.providers.standard.utils.weekday": "WeekDay",
+    }
+)
+def _time_operators() -> dict[str, Any]:
+    import enum
+    from datetime import datetime as plain_datetime
+    from datetime import time as plain_time
+
+    class WeekDay(enum.IntEnum):
+        """The days of the week by their ISO numbers."""
+
+        MONDAY = 1
+        TUESDAY = 2
+        WEDNESDAY = 3
+        THURSDAY = 4
+        FRIDAY = 5
+        SATURDAY = 6
+        SUNDAY = 7
+
+        @classmethod
+        def get_weekday_number(cls, week_day_str: str) -> Any:
+            if week_day_str.upper() not in cls.__members__:
+                raise AttributeError(f'Invalid Week Day passed: "{week_day_str}"')
+            return cls[week_day_str.upper()]
+
+        @classmethod
+        def convert(cls, day: Any) -> Any:
+            return day if isinstance(day, WeekDay) else cls.get_weekday_number(day)
+
+        @classmethod
+        def validate_week_day(cls, week_day: Any) -> set[int]:
+            """Return the numbers of one day or several, given by name or as `WeekDay`."""
+            if isinstance(week_day, (str, WeekDay)):
+                week_day = {week_day}
+            if not hasattr(week_day, "__iter__"):
+                raise TypeError(
+                    f"Unsupported Type for week_day parameter: {type(week_day)}."
+                    "Input should be iterable type:str, set, list, dict or Weekday enum type"
+                )
+            return {cls.convert(each) for each in week_day}
+
+    class BranchDayOfWeekOperator(BaseBranchOperator):
+        """Follows one branch on some days of the week, another on the rest."""
+
+        def __init__(
+            self,
+            *,
+            follow_task_ids_if_true: Any,
+            follow_task_ids_if_false: Any,
+            week_day: Any,
+            use_task_logical_date: bool = False,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.follow_task_ids_if_true = follow_task_ids_if_true
+            self.follow_task_ids_if_false = follow_task_ids_if_false
+            self.week_day = week_day
+            self.use_task_logical_date = use_task_logical_date
+            self._week_day_num = WeekDay.validate_week_day(week_day)
+
+        def choose_branch(self, context: Any) -> Any:
+            if self.use_task_logical_date:
+                now = context.get("logical_date") or context["dag_run"].run_after
+            else:
+                now = utcnow().astimezone(_dag_zone(self.dag))
+            if now.isoweekday() in self._week_day_num:
+                return self.follow_task_ids_if_true
+            return self.follow_task_ids_if_false
+
+    def target_times_as_dates(base_date: Any, lower: Any, upper: Any) -> tuple[Any, Any]:
+        """Make datetimes of times of day, on the day of `base_date`; the upper one comes after the lower one."""
+        if isinstance(lower, plain_datetime) and isinstance(upper, plain_datetime):
+            return lower, upper
+        if isinstance(lower, plain_time):
+            lower = plain_datetime.combine(base_date, lower)
+        if isinstance(upper, plain_time):
+            upper = plain_datetime.combine(base_date, upper)
+        if lower is not None and upper is not None and upper < lower:
+            upper += _as_timedelta(86400)
+        return lower, upper
+
+    class BranchDateTimeOperator(BaseBranchOperator):
+        """Follows one branch between two times, another outside of them."""
+
+        def __init__(
+            self,
+            *,
+            follow_task_ids_if_true: Any,
+            follow_task_ids_if_false: Any,
+            target_lower: Any,
+            target_upper: Any,
+            use_task_logical_date: bool = False,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            if target_lower is None and target_upper is None:
+                raise AirflowException(
+                    "Both target_upper and target_lower are None. At least one "
+                    "must be defined to be compared to the current datetime"
+                )
+            self.target_lower = target_lower
+            self.target_upper = target_upper
+            self.follow_task_ids_if_true = follow_task_ids_if_true
+            self.follow_task_ids_if_false = follow_task_ids_if_false
+            self.use_task_logical_date = use_task_logical_date
+
+        def choose_branch(self, context: Any) -> Any:
+            now = utcnow()
+            if self.use_task_logical_date:
+                now = context.get("logical_date") or context["dag_run"].run_after
+            bounds = target_times_as_dates(now, self.target_lower, self.target_upper)
+            zone = _dag_zone(self.dag)
+            lower, upper = (
+                each.replace(tzinfo=zone) if each is not None and each.tzinfo is None else each for each in bounds
+            )
+            if (upper is not None and upper < now) or (lower is not None and lower > now):
+                return self.follow_task_ids_if_false
+            return self.follow_task_ids_if_true
+
+    class LatestOnlyOperator(BaseBranchOperator):
+        """Lets what comes after it run only in the latest scheduled run."""
+
+        ui_color = "#e9ffdb"
+
+        def choose_branch(self, context: Any) -> Any:
+            run = context["dag_run"]
+            after = list(self.get_direct_relative_ids(upstream=False))
+            if run.run_type == "manual":
+                self.log.info("Manually triggered DAG_Run: allowing execution to proceed.")
+                return after
+            date = run.logical_date or run.run_after
+            start, end = run.data_interval_start or date, run.data_interval_end or date
+            following = next_run_after(self.dag.timetable, start, end)
+            if following is None:
+                self.log.info("Last scheduled execution: allowing execution to proceed.")
+                return after
+            now = utcnow()
+            self.log.info(
+                "Checking latest only with left_window: %s right_window: %s now: %s", start, following, now
+            )
+            if not start < now <= following:
+                self.log.info("Not latest execution, skipping downstream.")
+                return []
+            self.log.info("Latest, allowing execution to proceed.")
+            return after
+
+    class SmoothOperator(BaseOperator):
+        """Logs where to listen to a song."""
+
+        ui_color = "#e8f7e4"
+        yt_link: str = "https://www.youtube.com/watch?v=4TYv2PhG89A"
+
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+
+        def execute(self, context: Any) -> None:
+            self.log.info("Enjoy Sade - Smooth Operator: %s", self.yt_link)
+
+    return locals()
+
+
+def next_run_after(timetable: Any, start: datetime, end: datetime) -> Any:
+    """Return when the data interval ends that follows the one from `start` to `end`; None when none follows."""
+    if isinstance(timetable, AssetOrTimeSchedule):
+        timetable = timetable.timetable
+    if isinstance(timetable, _DeltaTimetable):
+        return end + timetable.delta
+    if isinstance(timetable, _CronTimetable):
+        return cron_next(timetable.expression, end, timetable.timezone)
+    if isinstance(timetable, MultipleCronTriggerTimetable):
+        return min(cron_next(each.expression, end, each.timezone) for each in timetable.timetables)
+    if isinstance(timetable, EventsTimetable):
+        return min((each for each in map(convert_to_utc, timetable.event_dates) if each > end), default=None)
+    if isinstance(timetable, ContinuousTimetable):
+        return max(end, utcnow())
+    if hasattr(timetable, "next_dagrun_info"):
+        interval = airflow_name("DataInterval")(start, end)
+        restriction = airflow_name("TimeRestriction")(earliest=end, latest=None, catchup=True)
+        info = timetable.next_dagrun_info(last_automated_data_interval=interval, restriction=restriction)
+        return info and info.data_interval.end
+    return None
+
+
+_CRON_NAMES = {
+    name: str(number)
+    for names, first in (("jan feb mar apr may jun jul aug sep oct nov dec", 1), ("sun mon tue wed thu fri sat", 0))
+    for number, name in enumerate(names.split(), first)
+}
+
+
+def _cron_field(text: str, low: int, high: int, expression: str) -> set[int]:
+    found: set[int] = set()
+    for item in text.lower().split(","):
+        span, slash, step = item.partition("/")
+        first, dash, last = span.partition("-")
+        first, last = _CRON_NAMES.get(first, first), _CRON_NAMES.get(last, last)
+        if first in ("*", "?"):
+            first, last = str(low), str(high)
+        elif not dash:
+            last = str(high) if slash else first
+        if not (first.isdigit() and last.isdigit() and (step.isdigit() or not slash)):
+            raise BundleError(
+                f"cannot work out the next run of cron expression {expression!r} in a bundle, which knows lists, "
+                "ranges, steps and names: give the task the queue of an ordinary worker"
+            )
+        found.update(range(int(first), int(last) + 1, int(step or 1)))
+    return found
+
+
+def cron_next(expression: str, after: datetime, zone: Any) -> datetime:
+    """Return the first moment after `after` that a cron expression of five fields names, in a time zone, as UTC.
+
+    :raises BundleError: for what is not plain cron, such as `L` or `#`.
+    """
+    from datetime import timedelta
+
+    fields = expression.split()
+    if len(fields) != 5:
+        _cron_field("#", 0, 0, expression)
+    spans = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+    minutes, hours, days, months, weekdays = (
+        _cron_field(text, low, high, expression) for text, (low, high) in zip(fields, spans)
+    )
+    weekdays = {number % 7 for number in weekdays}
+    # Cron takes either day when both are restricted.
+    either = fields[2] not in ("*", "?") and fields[4] not in ("*", "?")
+    if isinstance(zone, str):
+        zone = airflow_name("timezone_parse_timezone")(zone)
+    at = after.astimezone(zone).replace(tzinfo=None, second=0, microsecond=0) + timedelta(minutes=1)
+    for _ in range(366 * 9):
+        on_day, on_weekday = at.day in days, at.isoweekday() % 7 in weekdays
+        if at.month in months and ((on_day or on_weekday) if either else (on_day and on_weekday)):
+            for hour in sorted(hours):
+                for minute in sorted(minutes):
+                    if (hour, minute) >= (at.hour, at.minute):
+                        found = at.replace(hour=hour, minute=minute, tzinfo=zone)
+                        if found > after:
+                            return convert_to_utc(found)  # type: ignore[return-value]
+        at = at.replace(hour=0, minute=0) + timedelta(days=1)
+    raise BundleError(f"cron expression {expression!r} names no day in nine years: correct the schedule")
+
+
+@family(
+    {
+        "airflow.providers.standard.operators.trigger_dagrun": "DagIsPaused TriggerDagRunLink TriggerDagRunOperator",
+    }
+)
+def _trigger_dagrun() -> dict[str, Any]:
+    class DagIsPaused(AirflowException):
+        """The Dag to trigger is paused."""
+
+        def __init__(self, dag_id: str) -> None:
+            super().__init__(dag_id)
+            self.dag_id = dag_id
+
+        def __str__(self) -> str:
+            return f"Dag {self.dag_id} is paused"
+
+    class TriggerDagRunLink(airflow_name("BaseOperatorLink")):  # type: ignore[misc]
+        """Leads to the run that was triggered."""
+
+        name = "Triggered DAG"
+
+        def get_link(self, operator: Any, *, ti_key: Any) -> str:
+            run_id = XCom.get_one(
+                key="trigger_run_id",
+                dag_id=ti_key.dag_id,
+                task_id=ti_key.task_id,
+                run_id=ti_key.run_id,
+                map_index=ti_key.map_index,
+            )
+            return airflow_name("build_airflow_dagrun_url")(dag_id=operator.trigger_dag_id, run_id=run_id)
+
+    def check(name: str, value: Any) -> Any:
+        if is_arg_set(value) and value is not None and not isinstance(value, str) and not hasattr(value, "isoformat"):
+            raise TypeError(
+                f"Expected str, datetime.datetime, or None for parameter '{name}'. Got {type(value).__name__}"
+            )
+        return value
+
+    def parsed(value: Any) -> Any:
+        return parse_datetime(value) if isinstance(value, str) else value
+
+    class TriggerDagRunOperator(BaseOperator):
+        """Triggers a run of another Dag and, if asked to, waits for it."""
+
+        template_fields = (
+            "trigger_dag_id",
+            "trigger_run_id",
+            "logical_date",
+            "conf",
+            "wait_for_completion",
+            "skip_when_already_exists",
+        )
+        template_fields_renderers = {"conf": "py"}
+        ui_color = "#ffefeb"
+        operator_extra_links = [TriggerDagRunLink()]
+
+        def __init__(
+            self,
+            *,
+            trigger_dag_id: str,
+            trigger_run_id: str | None = None,
+            conf: dict[str, Any] | None = None,
+            logical_date: Any = NOTSET,
+            run_after: Any = NOTSET,
+            reset_dag_run: bool = False,
+            wait_for_completion: bool = False,
+            poke_interval: int = 60,
+            allowed_states: list[Any] | None = None,
+            failed_states: list[Any] | None = None,
+            skip_when_already_exists: bool = False,
+            fail_when_dag_is_paused: bool = False,
+            note: str | None = None,
+            deferrable: bool = _default_deferrable(),
+            openlineage_inject_parent_info: bool = True,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.trigger_dag_id = trigger_dag_id
+            self.trigger_run_id = trigger_run_id
+            self.conf = conf
+            self.reset_dag_run = reset_dag_run
+            self.wait_for_completion = wait_for_completion
+            self.poke_interval = poke_interval
+            self.allowed_states = [DagRunState(state) for state in allowed_states or ["success"]]
+            self.failed_states = [DagRunState(s) for s in (["failed"] if failed_states is None else failed_states)]
+            self.skip_when_already_exists = skip_when_already_exists
+            self.fail_when_dag_is_paused = fail_when_dag_is_paused
+            self.note = note
+            self.deferrable = deferrable
+            self.openlineage_inject_parent_info = openlineage_inject_parent_info
+            self.logical_date = logical_date
+            self.run_after = check("run_after", run_after)
+
+        def execute(self, context: Any) -> None:
+            import json
+
+            check("logical_date", self.logical_date)
+            if is_arg_set(self.logical_date):
+                logical_date = parsed(self.logical_date)
+            else:
+                logical_date = None if is_arg_set(self.run_after) else utcnow()
+            run_after = parsed(self.run_after) if is_arg_set(self.run_after) else logical_date
+            try:
+                if self.conf and isinstance(self.conf, str):
+                    self.conf = json.loads(self.conf)
+                json.dumps(self.conf)
+            except (TypeError, ValueError):
+                raise ValueError(f"conf parameter should be JSON Serializable: {self.conf}") from None
+            if self.trigger_run_id:
+                run_id = str(self.trigger_run_id)
+            else:
+                run_id = f"manual__{(run_after or utcnow()).isoformat()}"
+                if not logical_date:
+                    run_id += "_" + airflow_name("get_random_string")()
+            self.trigger_run_id = run_id
+            ti = context["ti"]
+            if self.fail_when_dag_is_paused and ti.get_dag(self.trigger_dag_id).is_paused:
+                raise DagIsPaused(self.trigger_dag_id)
+            url = airflow_name("build_airflow_dagrun_url")(dag_id=self.trigger_dag_id, run_id=run_id)
+            ti.xcom_push(key=TriggerDagRunLink().xcom_key, value=url)
+            optional: dict[str, Any] = {"note": self.note} if self.note else {}
+            if is_arg_set(self.run_after) and run_after:
+                optional["run_after"] = run_after
+            raise DagRunTriggerException(
+                trigger_dag_id=self.trigger_dag_id,
+                dag_run_id=run_id,
+                conf=self.conf,
+                logical_date=logical_date,
+                reset_dag_run=self.reset_dag_run,
+                skip_when_already_exists=self.skip_when_already_exists,
+                wait_for_completion=self.wait_for_completion,
+                allowed_states=self.allowed_states,
+                failed_states=self.failed_states,
+                poke_interval=self.poke_interval,
+                deferrable=self.deferrable,
+                **optional,
+            )
+
+        def execute_complete(self, context: Any, event: tuple[str, dict[str, Any]]) -> None:
+            _, data = event
+            run_ids = data["run_ids"]
+            self.trigger_run_id = run_ids[0] if len(run_ids) == 1 else None
+            failed = [run_id for run_id in run_ids if data.get(run_id) in self.failed_states]
+            for run_id in run_ids:
+                state = data.get(run_id)
+                if run_id not in failed and state in self.allowed_states:
+                    self.log.info(
+                        "%s finished with allowed state %s for run_id %s", self.trigger_dag_id, state, run_id
+                    )
+            if failed:
+                raise AirflowException(
+                    f"{self.trigger_dag_id} failed with failed states {self.failed_states} for run_ids {failed}"
+                )
+
+    return locals()
+
+
+@family(
+    {
+        "airflow.providers.standard.operators.hitl": (
+            "ApprovalOperator HITLBranchOperator HITLEntryOperator HITLOperator"
+        )
+    }
+)
+def _human_in_the_loop() -> dict[str, Any]:
+    class HITLOperator(BaseOperator):
+        """Asks a person to choose among options and to fill in params, and waits for the answer."""
+
+        template_fields: Collection[str] = ("subject", "body")
+
+        def __init__(
+            self,
+            *,
+            subject: str,
+            options: list[str],
+            body: str | None = None,
+            defaults: str | list[str] | None = None,
+            multiple: bool = False,
+            params: Any = None,
+            notifiers: Any = None,
+            assigned_users: Any = None,
+            response_timeout: Any = None,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(params=params, **kwargs)
+            if self.execution_timeout and not response_timeout:
+                _warn(
+                    "Passing `execution_timeout` to HITLOperator to control the human response wait is deprecated. "
+                    "Use `response_timeout` instead. `execution_timeout` will be cleared to prevent it from killing "
+                    "the task before defer() is reached.",
+                    airflow_name("AirflowProviderDeprecationWarning"),
+                )
+                response_timeout, self.execution_timeout = self.execution_timeout, None
+            self.response_timeout = response_timeout
+            self.subject = subject
+            self.body = body
+            self.options = options
+            self.defaults = [defaults] if isinstance(defaults, str) else defaults
+            self.multiple = multiple
+            # The params of the Dag are no fields of the form.
+            own = ParamsDict()
+            own.update((name, param) for name, param in self.params.items() if param.source == "task")
+            self.params = own
+            self.notifiers = [notifiers] if isinstance(notifiers, airflow_name("BaseNotifier")) else notifiers or []
+            self.assigned_users = [assigned_users] if isinstance(assigned_users, dict) else assigned_users
+            self.validate_options()
+            self.validate_params()
+            self.validate_defaults()
+            self.hitl_summary_extra: dict[str, Any] = {}
+
+        @property
+        def hitl_summary(self) -> dict[str, Any]:
+            names = ("subject", "body", "options", "defaults", "multiple", "assigned_users")
+            summary = {name: getattr(self, name) for name in names}
+            return {**summary, "serialized_params": self.serialized_params or None, **self.hitl_summary_extra}
+
+        def validate_options(self) -> None:
+            if not self.options:
+                raise ValueError('"options" cannot be empty.')
+
+        def validate_params(self) -> None:
+            if "_options" in self.params:
+                raise ValueError('"_options" is not allowed in params')
+
+        def validate_defaults(self) -> None:
+            if self.defaults is None:
+                return
+            if not set(self.defaults).issubset(self.options):
+                raise ValueError(f'defaults "{self.defaults}" should be a subset of options "{self.options}"')
+            if self.multiple is False and len(self.defaults) > 1:
+                raise ValueError('More than one defaults given when "multiple" is set to False.')
+
+        @property
+        def serialized_params(self) -> dict[str, dict[str, Any]]:
+            return {name: param.serialize() for name, param in self.params.items()}
+
+        def execute(self, context: Any) -> Any:
+            ask_or_raise(
+                CreateHITLDetailPayload(
+                    ti_id=context["ti"].id,
+                    options=self.options,
+                    subject=self.subject,
+                    body=self.body,
+                    defaults=self.defaults,
+                    multiple=self.multiple,
+                    params=self.serialized_params,
+                    assigned_users=[HITLUser(id=user["id"], name=user["name"]) for user in self.assigned_users or ()],
+                )
+            )
+            until = utcnow() + self.response_timeout if self.response_timeout else None
+            self.hitl_summary_extra["timeout_datetime"] = until and until.isoformat()
+            self.log.info("Waiting for response")
+            for notifier in self.notifiers:
+                notifier(context)
+            raise TaskAwaitingInput(method_name="execute_complete", timeout=self.response_timeout)
+
+        def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
+            """Check the answer and make it the result of the task."""
+            if "error" in event:
+                self.hitl_summary_extra["error_type"] = event["error_type"]
+                self.process_trigger_event_error(event)
+            answer = {
+                "chosen_options": event["chosen_options"],
+                "params_input": event["params_input"] or {},
+                "responded_at": event["responded_at"],
+                "responded_by_user": event["responded_by_user"],
+            }
+            self.validate_chosen_options(answer["chosen_options"])
+            self.validate_params_input(answer["params_input"])
+            self.hitl_summary_extra.update(answer, responded_at=answer["responded_at"].isoformat())
+            return answer
+
+        def process_trigger_event_error(self, event: dict[str, Any]) -> None:
+            name = "HITLTimeoutError" if event["error_type"] == "timeout" else "HITLTriggerEventError"
+            raise airflow_name(name)(event)
+
+        def validate_chosen_options(self, chosen_options: list[str]) -> None:
+            if diff := set(chosen_options) - set(self.options):
+                raise ValueError(f"Responses {diff} not in {self.options}")
+
+        def validate_params_input(self, params_input: Mapping[str, Any]) -> None:
+            if self.params and params_input and set(self.params) ^ set(params_input):
+                raise ValueError(f"params_input {params_input} does not match params {self.params}")
+            for name, value in params_input.items():
+                self.params[name] = value
+
+        def generate_link_to_ui(
+            self, *, task_instance: Any, base_url: str | None = None, options: Any = None, params_input: Any = None
+        ) -> str:
+            """Return the address where the person answers, with options and params filled in."""
+            from urllib.parse import urlencode, urlsplit
+
+            query: dict[str, Any] = {}
+            options = [options] if isinstance(options, str) else options
+            if options:
+                if diff := set(options) - set(self.options):
+                    raise ValueError(f"options {diff} are not valid options")
+                query["_options"] = options
+            if params_input:
+                if diff := set(params_input) - set(self.params):
+                    raise ValueError(f"params {diff} are not valid params")
+                query.update(params_input)
+            base_url = base_url or airflow_name("conf").get("api", "base_url", fallback=None)
+            if not base_url:
+                raise ValueError("Not able to retrieve base_url")
+            ti = task_instance
+            query["map_index"] = ti.map_index
+            base = urlsplit(base_url)
+            path = f"/dags/{ti.dag_id}/runs/{ti.run_id}/tasks/{ti.task_id}/required_actions"
+            return f"{base.scheme}://{base.netloc}{path}?{urlencode(query)}"
+
+        @staticmethod
+        def generate_link_to_ui_from_context(
+            *, context: Any, base_url: str | None = None, options: Any = None, params_input: Any = None
+        ) -> str:
+            task = context["task"]
+            if not isinstance(task, HITLOperator):
+                raise ValueError("This method only supports HITLOperator")
+            return task.generate_link_to_ui(
+                task_instance=context["ti"], base_url=base_url, options=options, params_input=params_input
+            )
+
+    class ApprovalOperator(HITLOperator, SkipMixin):
+        """Asks a person to approve or reject; what comes after is skipped when it is rejected."""
+
+        _can_skip_downstream = True
+        FIXED_ARGS = ["options", "multiple"]
+        APPROVE = "Approve"
+        REJECT = "Reject"
+
+        def __init__(
+            self, *, ignore_downstream_trigger_rules: bool = False, fail_on_reject: bool = False, **kwargs: Any
+        ) -> None:
+            for name in self.FIXED_ARGS:
+                if name in kwargs:
+                    raise ValueError(f"Passing {name} to ApprovalOperator is not allowed.")
+            self.ignore_downstream_trigger_rules = ignore_downstream_trigger_rules
+            self.fail_on_reject = fail_on_reject
+            super().__init__(options=[self.APPROVE, self.REJECT], multiple=False, **kwargs)
+            self.hitl_summary_extra["ignore_downstream_trigger_rules"] = ignore_downstream_trigger_rules
+            self.hitl_summary_extra["fail_on_reject"] = fail_on_reject
+
+        def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
+            answer = super().execute_complete(context=context, event=event)
+            chosen = answer["chosen_options"][0]
+            self.hitl_summary_extra["approved"] = chosen == self.APPROVE
+            if chosen == self.APPROVE:
+                self.log.info("Approved. Proceeding with downstream tasks...")
+                return answer
+            if self.fail_on_reject and chosen == self.REJECT:
+                raise airflow_name("HITLRejectException")('Receive "Reject"')
+            if not self.downstream_task_ids:
+                self.log.info("No downstream tasks; nothing to do.")
+                return answer
+            task = context["task"]
+            if self.ignore_downstream_trigger_rules is True:
+                after = task.get_flat_relatives(upstream=False)
+            else:
+                after = task.get_direct_relatives(upstream=False)
+            self.log.info("Skipping downstream tasks")
+            self.skip(ti=context["ti"], tasks=[each for each in after if not each.is_teardown])
+            return answer
+
+    class HITLBranchOperator(HITLOperator, BranchMixIn):
+        """Asks a person which branches to follow."""
+
+        _can_skip_downstream = True
+
+        def __init__(self, *, options_mapping: dict[str, str] | None = None, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.options_mapping = options_mapping or {}
+            self.validate_options_mapping()
+            self.hitl_summary_extra["options_mapping"] = self.options_mapping
+
+        def validate_options_mapping(self) -> None:
+            unknown = set(self.options_mapping) - set(self.options)
+            if unknown:
+                raise ValueError(f"`options_mapping` contains keys that are not in `options`: {sorted(unknown)}")
+            wrong = {k: (v, type(v).__name__) for k, v in self.options_mapping.items() if not isinstance(v, str)}
+            if wrong:
+                raise ValueError(
+                    f"`options_mapping` values must be strings (task_ids).\nInvalid entries: {wrong}"
+                )
+
+        def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
+            answer = super().execute_complete(context=context, event=event)
+            chosen = [self.options_mapping.get(option, option) for option in answer["chosen_options"]]
+            self.hitl_summary_extra["branches_to_execute"] = chosen
+            return self.do_branch(context, chosen)
+
+    class HITLEntryOperator(HITLOperator):
+        """Asks a person to fill in a form."""
+
+        OK = "OK"
+
+        def __init__(self, **kwargs: Any) -> None:
+            if "options" not in kwargs:
+                kwargs["options"] = [self.OK]
+                kwargs.setdefault("defaults", [self.OK])
+            super().__init__(**kwargs)
+
+    return locals()
+
+
+# --- sensors of the standard provider ---------------------------------------------------------------------------------
+
+
+@family(
+    {
+        "airflow.providers.standard.sensors.time": "TimeSensor TimeSensorAsync",
+        "airflow.providers.standard.sensors.time_delta": "TimeDeltaSensor TimeDeltaSensorAsync WaitSensor",
+        "airflow.providers.standard.sensors.date_time": "DateTimeSensor DateTimeSensorAsync",
+        "airflow.providers.standard.sensors.weekday": "DayOfWeekSensor",
+        "airflow.providers.standard.sensors.bash": "BashSensor",
+        "airflow.providers.standard.sensors.filesystem": "FileSensor",
+    }
+)
+def _standard_sensors() -> dict[str, Any]:
+    from datetime import datetime
+
+    StartTriggerArgs = airflow_name("StartTriggerArgs")
+    DateTimeTrigger = airflow_name("DateTimeTrigger")
+    TimeDeltaTrigger = airflow_name("TimeDeltaTrigger")
+    FileTrigger = airflow_name("FileTrigger")
+    at_a_moment = StartTriggerArgs(
+        "airflow.providers.standard.triggers.temporal.DateTimeTrigger",
+        "execute_complete",
+        {"moment": "", "end_from_trigger": False},
+    )
+
+    def deprecated(name: str, instead: str) -> None:
+        _warn(
+            f"{name} is deprecated and will be removed in a future version. "
+            f"Use `{instead}` with `deferrable=True` instead.",
+            airflow_name("AirflowProviderDeprecationWarning"),
+        )
+
+    class _Resuming(BaseSensorOperator):
+        """A sensor with nothing left to do when its trigger has fired."""
+
+        def execute_complete(self, context: Any, event: Any = None) -> None:
+            return None
+
+    class TimeSensor(_Resuming):
+        """Waits for a time of day."""
+
+        start_trigger_args = at_a_moment
+
+        def __init__(
+            self,
+            *,
+            target_time: Any,
+            deferrable: bool = _default_deferrable(),
+            start_from_trigger: bool = False,
+            end_from_trigger: bool = False,
+            trigger_kwargs: dict[str, Any] | None = None,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            zone = _dag_zone(self.dag)
+            self.target_datetime = convert_to_utc(datetime.combine(datetime.now(zone), target_time, zone))
+            self.deferrable = deferrable
+            self.start_from_trigger = start_from_trigger
+            self.end_from_trigger = end_from_trigger
+            if start_from_trigger:
+                moment = {"moment": self.target_datetime, "end_from_trigger": end_from_trigger}
+                self.start_trigger_args = StartTriggerArgs(at_a_moment.trigger_cls, "execute_complete", moment)
+
+        def execute(self, context: Any) -> None:
+            if not self.deferrable:
+                super().execute(context)
+                return
+            trigger = DateTimeTrigger(self.target_datetime, end_from_trigger=self.end_from_trigger)
+            self.defer(trigger=trigger, method_name="execute_complete")
+
+        def poke(self, context: Any) -> bool:
+            self.log.info("Checking if the time (%s) has come", self.target_datetime)
+            return utcnow() > self.target_datetime
+
+    class TimeSensorAsync(TimeSensor):
+        def __init__(self, **kwargs: Any) -> None:
+            deprecated("TimeSensorAsync", "TimeSensor")
+            super().__init__(deferrable=True, **kwargs)
+
+    def as_delta(value: Any) -> Any:
+        return value if hasattr(value, "total_seconds") else _as_timedelta(int(value) * 60)
+
+    class TimeDeltaSensor(_Resuming):
+        """Waits until some time has passed since the data interval ended, or since the run may start."""
+
+        template_fields: Collection[str] = ("delta",)
+
+        def __init__(
+            self,
+            *,
+            delta: Any,
+            deferrable: bool = _default_deferrable(),
+            end_from_trigger: bool = False,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.delta = delta
+            self.deferrable = deferrable
+            self.end_from_trigger = end_from_trigger
+
+        def _target(self, context: Any) -> Any:
+            return (context.get("data_interval_end") or context["dag_run"].run_after) + as_delta(self.delta)
+
+        def poke(self, context: Any) -> bool:
+            target = self._target(context)
+            self.log.info("Checking if the delta has elapsed target=%s, delta=%s", target, self.delta)
+            return utcnow() > target
+
+        def execute(self, context: Any) -> Any:
+            if not self.deferrable:
+                return super().execute(context)
+            target = self._target(context)
+            if utcnow() > target:
+                return True
+            try:
+                trigger = DateTimeTrigger(target, end_from_trigger=self.end_from_trigger)
+            except (TypeError, ValueError) as error:
+                if self.soft_fail:
+                    raise AirflowSkipException("Skipping due to soft_fail is set to True.") from error
+                raise
+            return self.defer(trigger=trigger, method_name="execute_complete", timeout=self.timeout)
+
+    class TimeDeltaSensorAsync(TimeDeltaSensor):
+        def __init__(self, *, end_from_trigger: bool = False, delta: Any, **kwargs: Any) -> None:
+            deprecated("TimeDeltaSensorAsync", "TimeDeltaSensor")
+            super().__init__(delta=delta, deferrable=True, end_from_trigger=end_from_trigger, **kwargs)
+
+    class WaitSensor(BaseSensorOperator):
+        """Waits for some time, counted from the start of the task."""
+
+        template_fields: Collection[str] = ("time_to_wait",)
+
+        def __init__(self, time_to_wait: Any, deferrable: bool = _default_deferrable(), **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.deferrable = deferrable
+            self.time_to_wait = time_to_wait
+
+        def execute(self, context: Any) -> None:
+            delta = as_delta(self.time_to_wait)
+            if self.deferrable:
+                trigger = TimeDeltaTrigger(delta, end_from_trigger=True)
+                self.defer(trigger=trigger, method_name="execute_complete")
+            else:
+                time.sleep(int(delta.total_seconds()))
+
+    class DateTimeSensor(BaseSensorOperator):
+        """Waits for a moment, which may be a template."""
+
+        template_fields: Collection[str] = ("target_time",)
+
+        def __init__(self, *, target_time: Any, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.target_time = target_time
+
+        def poke(self, context: Any) -> bool:
+            self.log.info("Checking if the time (%s) has come", self.target_time)
+            return utcnow() > self._moment
+
+        @property
+        def _moment(self) -> Any:
+            target = self.target_time
+            text = target.isoformat() if isinstance(target, datetime) else target
+            if isinstance(text, str):
+                return parse_datetime(text)
+            raise TypeError(f"Expected str or datetime.datetime type for target_time. Got {type(target)}")
+
+    class DateTimeSensorAsync(DateTimeSensor):
+        """As `DateTimeSensor`, in the triggerer."""
+
+        start_trigger_args = at_a_moment
+
+        def __init__(
+            self,
+            *,
+            start_from_trigger: bool = False,
+            end_from_trigger: bool = False,
+            trigger_kwargs: dict[str, Any] | None = None,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.end_from_trigger = end_from_trigger
+            self.start_from_trigger = start_from_trigger
+            if start_from_trigger:
+                moment = {"target_time": self.target_time, "end_from_trigger": end_from_trigger}
+                self.start_trigger_args = StartTriggerArgs(at_a_moment.trigger_cls, "execute_complete", moment)
+
+        def execute(self, context: Any) -> None:
+            trigger = DateTimeTrigger(self._moment, end_from_trigger=self.end_from_trigger)
+            self.defer(trigger=trigger, method_name="execute_complete")
+
+        def execute_complete(self, context: Any, event: Any = None) -> None:
+            return None
+
+    class DayOfWeekSensor(BaseSensorOperator):
+        """Waits for a day of the week."""
+
+        def __init__(self, *, week_day: Any, use_task_logical_date: bool = False, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.week_day = week_day
+            self.use_task_logical_date = use_task_logical_date
+            self._week_day_num = airflow_name("WeekDay").validate_week_day(week_day)
+
+        def poke(self, context: Any) -> bool:
+            day = utcnow()
+            self.log.info(
+                "Poking until weekday is in %s, Today is %s",
+                self.week_day,
+                airflow_name("WeekDay")(day.isoweekday()).name,
+            )
+            if self.use_task_logical_date:
+                day = context.get("logical_date") or context["dag_run"].run_after
+            return day.isoweekday() in self._week_day_num
+
+    class BashSensor(BaseSensorOperator):
+        """Waits until a command succeeds."""
+
+        template_fields: Collection[str] = ("bash_command", "env")
+
+        def __init__(
+            self,
+            *,
+            bash_command: Any,
+            env: Any = None,
+            output_encoding: str = "utf-8",
+            retry_exit_code: int | None = None,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.bash_command = bash_command
+            self.env = env
+            self.output_encoding = output_encoding
+            self.retry_exit_code = retry_exit_code
+
+        def poke(self, context: Any) -> bool:
+            import subprocess
+            import tempfile
+
+            with tempfile.TemporaryDirectory(prefix="airflowtmp") as folder:
+                path = os.path.join(folder, self.task_id)
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(self.bash_command)
+                self.log.info("Running command: %s", self.bash_command)
+                process = subprocess.Popen(
+                    ["bash", path],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=folder,
+                    env=self.env,
+                    start_new_session=True,
+                )
+                self.log.info("Output:")
+                for line in process.stdout or ():
+                    self.log.info(line.decode(self.output_encoding).strip())
+                code = process.wait()
+            self.log.info("Command exited with return code %s", code)
+            if code == 0:
+                return True
+            if self.retry_exit_code is None:
+                self.log.info("Non-zero return code and no retry code set, will retry later")
+                return False
+            if code == self.retry_exit_code:
+                self.log.info("Return code matches retry code, will retry later")
+                return False
+            raise AirflowFailException(f"Command exited with return code {code}")
+
+    class FileSensor(BaseSensorOperator):
+        """Waits for a file, or for a folder with a file in it."""
+
+        template_fields: Collection[str] = ("filepath", "fs_conn_id")
+        ui_color = "#91818a"
+        start_trigger_args = StartTriggerArgs(
+            "airflow.providers.standard.triggers.file.FileTrigger", "execute_complete", {}
+        )
+
+        def __init__(
+            self,
+            *,
+            filepath: Any,
+            fs_conn_id: str = "fs_default",
+            recursive: bool = False,
+            deferrable: bool = _default_deferrable(),
+            start_from_trigger: bool = False,
+            trigger_kwargs: dict[str, Any] | None = None,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.filepath = filepath
+            self.fs_conn_id = fs_conn_id
+            self.recursive = recursive
+            self.deferrable = deferrable
+            self.start_from_trigger = start_from_trigger
+            if deferrable and start_from_trigger:
+                self.start_trigger_args = StartTriggerArgs(
+                    FileSensor.start_trigger_args.trigger_cls,
+                    "execute_complete",
+                    {"filepath": self.path, "recursive": recursive, "poke_interval": self.poke_interval},
+                    timeout=_as_timedelta(self.timeout),
+                )
+
+        @property
+        def path(self) -> str:
+            if "_path" not in self.__dict__:
+                folder = airflow_name("FSHook")(self.fs_conn_id).get_path()
+                self.__dict__["_path"] = os.path.join(folder, self.filepath)
+            return self.__dict__["_path"]
+
+        def poke(self, context: Any) -> bool:
+            from glob import glob
+
+            self.log.info("Poking for file %s", self.path)
+            for path in glob(self.path, recursive=self.recursive):
+                if os.path.isfile(path):
+                    changed = datetime.fromtimestamp(os.path.getmtime(path)).strftime("%Y%m%d%H%M%S")
+                    self.log.info("Found File %s last modified: %s", path, changed)
+                    return True
+                if any(files for _, _, files in os.walk(path)):
+                    return True
+            return False
+
+        def execute(self, context: Any) -> None:
+            if not self.deferrable:
+                super().execute(context)
+            elif not self.poke(context):
+                trigger = FileTrigger(self.path, recursive=self.recursive, poke_interval=self.poke_interval)
+                self.defer(trigger=trigger, method_name="execute_complete", timeout=_as_timedelta(self.timeout))
+
+        def execute_complete(self, context: Any, event: Any = None) -> None:
+            if not event:
+                raise AirflowException(f"{self.task_id} task failed as {self.filepath} not found.")
+            self.log.info("%s completed successfully as %s found.", self.task_id, self.filepath)
+
+    return locals()
+
+
+@family(
+    {
+        "airflow.providers.standard.sensors.external_task": "ExternalDagLink ExternalTaskMarker ExternalTaskSensor",
+    }
+)
+def _external_tasks() -> dict[str, Any]:
+    class ExternalDagLink(airflow_name("BaseOperatorLink")):  # type: ignore[misc]
+        """Leads to the Dag that is waited for."""
+
+        name = "External DAG"
+
+        def get_link(self, operator: Any, *, ti_key: Any) -> str:
+            return airflow_name("build_airflow_dagrun_url")(dag_id=operator.external_dag_id, run_id=ti_key.run_id)
+
+    class ExternalTaskSensor(BaseSensorOperator):
+        """Waits for tasks, a group or a whole run of another Dag (airflow.providers.standard.sensors.external_task)."""
+
+        template_fields: Collection[str] = [
+            "external_dag_id",
+            "external_task_id",
+            "external_task_ids",
+            "external_task_group_id",
+        ]
+        ui_color = "#4db7db"
+        operator_extra_links = [ExternalDagLink()]
+
+        def __init__(
+            self,
+            *,
+            external_dag_id: str,
+            external_task_id: str | None = None,
+            external_task_ids: Collection[str] | None = None,
+            external_task_group_id: str | None = None,
+            allowed_states: Iterable[str] | None = None,
+            skipped_states: Iterable[str] | None = None,
+            failed_states: Iterable[str] | None = None,
+            execution_delta: Any = None,
+            execution_date_fn: Callable[..., Any] | None = None,
+            check_existence: bool = False,
+            poll_interval: float | None = None,
+            deferrable: bool = _default_deferrable(),
+            **kwargs: Any,
+        ) -> None:
+            if poll_interval is not None:
+                _warn(
+                    "Parameter `poll_interval` is deprecated and will be removed in a future release. "
+                    "Use `poke_interval` instead.",
+                    airflow_name("AirflowProviderDeprecationWarning"),
+                )
+                kwargs.setdefault("poke_interval", poll_interval)
+            super().__init__(**kwargs)
+            self.allowed_states = list(allowed_states) if allowed_states else ["success"]
+            self.skipped_states = list(skipped_states) if skipped_states else []
+            self.failed_states = list(failed_states) if failed_states else []
+            states = [*self.allowed_states, *self.skipped_states, *self.failed_states]
+            if len(set(states)) != len(states):
+                raise airflow_name("DuplicateStateError")(
+                    "Duplicate values provided across allowed_states, skipped_states and failed_states."
+                )
+            external_task_ids = external_task_ids or None
+            use_one = "may be provided to ExternalTaskSensor; use external_task_id or external_task_ids or "
+            use_one += "external_task_group_id."
+            if external_task_id is not None and external_task_ids is not None:
+                raise ValueError(f"Only one of `external_task_id` or `external_task_ids` {use_one}")
+            if external_task_id is not None:
+                external_task_ids = [external_task_id]
+            if external_task_group_id is not None and external_task_ids is not None:
+                raise ValueError(f"Only one of `external_task_group_id` or `external_task_ids` {use_one}")
+            self._check_states(states, bool(external_task_ids or external_task_group_id))
+            if execution_delta is not None and execution_date_fn is not None:
+                raise ValueError(
+                    "Only one of `execution_delta` or `execution_date_fn` may "
+                    "be provided to ExternalTaskSensor; not both."
+                )
+            self.execution_delta = execution_delta
+            self.execution_date_fn = execution_date_fn
+            self.external_dag_id = external_dag_id
+            self.external_task_id = external_task_id
+            self.external_task_ids = external_task_ids
+            self.external_task_group_id = external_task_group_id
+            self.check_existence = check_existence
+            self.deferrable = deferrable
+            self.external_dates_filter: str | None = None
+
+        @staticmethod
+        def _check_states(states: list[str], of_tasks: bool) -> None:
+            known = TaskInstanceState if of_tasks else DagRunState
+            if of_tasks and not set(states) <= {*known.VALUES, None}:
+                raise ValueError(
+                    "Valid values for `allowed_states`, `skipped_states` and `failed_states` when `external_task_id` "
+                    f"or `external_task_ids` or `external_task_group_id` is not `None`: {known.VALUES}"
+                )
+            if not of_tasks and not set(states) <= set(known.VALUES):
+                raise ValueError(
+                    "Valid values for `allowed_states`, `skipped_states` and `failed_states` "
+                    f"when `external_task_id` and `external_task_group_id` is `None`: {known.VALUES}"
+                )
+
+        @property
+        def poll_interval(self) -> float:
+            return self.poke_interval
+
+        @poll_interval.setter
+        def poll_interval(self, value: float) -> None:
+            self.poke_interval = value
+
+        def _dates(self, context: Any) -> list[Any]:
+            """Return the logical dates of the runs to look at."""
+            date = context.get("logical_date") or context["dag_run"].run_after
+            if not date:
+                raise ValueError("Either `logical_date` or `dag_run.run_after` must be provided in the context")
+            if self.execution_delta:
+                dates = [date - self.execution_delta]
+            elif self.execution_date_fn:
+                given = {k: v for k, v in context.items() if k != "logical_date"}
+                given["context"] = context
+                found = self.execution_date_fn(date, **determine_kwargs(self.execution_date_fn, (date,), given))
+                dates = found if isinstance(found, list) else [found]
+            else:
+                dates = [date]
+            self.external_dates_filter = ",".join(each.isoformat() for each in dates)
+            return dates
+
+        def poke(self, context: Any) -> bool:
+            tasks, group = self.external_task_ids, self.external_task_group_id
+            if tasks and len(tasks) > len(set(tasks)):
+                raise ValueError("Duplicate task_ids passed in external_task_ids parameter")
+            dates = self._dates(context)
+            what = f"tasks {tasks} in dag" if tasks else f"task_group '{group}' in dag" if group else "DAG"
+            self.log.info("Poking for %s %s on %s ... ", what, self.external_dag_id, self.external_dates_filter)
+            ti = context["ti"]
+
+            def count(states: list[str]) -> float:
+                where = {"dag_id": self.external_dag_id, "logical_dates": list(dates)}
+                if tasks:
+                    return ti.get_ti_count(task_ids=list(tasks), states=states, **where) / len(tasks)
+                if group:
+                    runs = ti.get_task_states(task_group_id=group, **where).values()
+                    return sum(bool(run) and all(state in states for state in run.values()) for run in runs)
+                return ti.get_dr_count(states=states, **where)
+
+            if self.failed_states and count(self.failed_states) > 0:
+                self._fail()
+            if self.skipped_states and count(self.skipped_states) > 0:
+                self._skip()
+            return count(self.allowed_states) == len(dates)
+
+        def _subject(self) -> str:
+            if self.external_task_ids:
+                return f"Some of the external tasks {self.external_task_ids} in DAG {self.external_dag_id}"
+            if self.external_task_group_id:
+                return f"The external task_group '{self.external_task_group_id}' in DAG '{self.external_dag_id}'"
+            return f"The external DAG {self.external_dag_id}"
+
+        def _fail(self) -> NoReturn:
+            if self.soft_fail:
+                raise AirflowSkipException(f"{self._subject()} failed. Skipping due to soft_fail.")
+            kind = "Task" if self.external_task_ids else "TaskGroup" if self.external_task_group_id else "Dag"
+            raise airflow_name(f"External{kind}FailedError")(f"{self._subject()} failed.")
+
+        def _skip(self) -> NoReturn:
+            raise AirflowSkipException(
+                f"{self._subject()} reached a state in our states-to-skip-on list. Skipping."
+            )
+
+        def execute(self, context: Any) -> None:
+            if not self.deferrable:
+                super().execute(context)
+                return
+            seconds = self.timeout
+            if not seconds and self.execution_timeout:
+                seconds = self.execution_timeout.total_seconds()
+            self.defer(
+                timeout=_as_timedelta(seconds) if seconds else None,
+                trigger=airflow_name("WorkflowTrigger")(
+                    external_dag_id=self.external_dag_id,
+                    external_task_group_id=self.external_task_group_id,
+                    external_task_ids=self.external_task_ids,
+                    allowed_states=self.allowed_states,
+                    failed_states=self.failed_states,
+                    skipped_states=self.skipped_states,
+                    poke_interval=self.poke_interval,
+                    soft_fail=self.soft_fail,
+                    logical_dates=self._dates(context),
+                ),
+                method_name="execute_complete",
+            )
+
+        def execute_complete(self, context: Any, event: dict[str, Any] | None = None) -> None:
+            if event is None:
+                raise airflow_name("ExternalTaskNotFoundError")("No event received from trigger")
+            self._dates(context)
+            status = event["status"]
+            if status == "success":
+                self.log.info("External tasks %s has executed successfully.", self.external_task_ids)
+            elif status == "skipped":
+                raise AirflowSkipException("External job has skipped skipping.")
+            elif status == "failed":
+                if self.soft_fail:
+                    raise AirflowSkipException("External job has failed skipping.")
+                raise airflow_name("ExternalDagFailedError")("External job has failed.")
+            else:
+                if self.soft_fail:
+                    raise AirflowSkipException("External job has failed skipping.")
+                raise airflow_name("ExternalTaskNotFoundError")(
+                    "Error occurred while trying to retrieve task status. Please, check the "
+                    "name of executed task and Dag."
+                )
+
+    class ExternalTaskMarker(EmptyOperator):
+        """Says that a task of another Dag depends on this one, so that both are cleared together."""
+
+        template_fields: Collection[str] = ["external_dag_id", "external_task_id", "logical_date"]
+        ui_color = "#4db7db"
+        operator_extra_links = [ExternalDagLink()]
+
+        def __init__(
+            self,
+            *,
+            external_dag_id: str,
+            external_task_id: str,
+            logical_date: Any = "{{ logical_date.isoformat() }}",
+            recursion_depth: int = 10,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.external_dag_id = external_dag_id
+            self.external_task_id = external_task_id
+            if hasattr(logical_date, "isoformat"):
+                logical_date = logical_date.isoformat()
+            if not isinstance(logical_date, str):
+                raise TypeError(
+                    f"Expected str or datetime.datetime type for logical_date. Got {type(logical_date)}"
+                )
+            self.logical_date = logical_date
+            if recursion_depth <= 0:
+                raise ValueError("recursion_depth should be a positive integer")
+            self.recursion_depth = recursion_depth
+
+    return locals()
+
+
 # --- `import airflow...` inside a bundle ------------------------------------------------------------------------------
 
 # Each module that a Dag file may import, with the names it offers besides the classes that say they live there.
-# "public=ours" where the two differ.
+# "public=ours" where the two differ, with dots in it when the name is another module's; "!name" is a table of Airflow's
+# database, or what goes with it.
 _AIRFLOW_MODULES: dict[str, str] = {
-    "airflow": "DAG XComArg",
+    "airflow": "AirflowException Asset DAG Dataset=Asset XComArg version=airflow.version",
+    "airflow.version": "version=AIRFLOW_VERSION",
     "airflow.sdk": (
-        "Asset AssetAccessControl AssetAlias AssetAll AssetAny AssetOrTimeSchedule AssetWatcher BaseAsyncOperator "
-        "BaseBranchOperator BaseHook BaseOperator BaseSensorOperator BranchMixIn Connection Context "
-        "CronDataIntervalTimetable CronTriggerTimetable DAG DagRunState DeltaDataIntervalTimetable "
-        "DeltaTriggerTimetable EdgeModifier EventsTimetable Label Metadata MultipleCronTriggerTimetable Param "
-        "ParamsDict PokeReturnValue SkipMixin TaskGroup TaskInstance TaskInstanceState TriggerRule Variable "
-        "WeightRule XComArg chain chain_linear cross_downstream dag get_current_context get_parsing_context literal "
-        "result setup task task_group teardown"
+        "AllowedKeyMapper Asset AssetAccessControl AssetAlias AssetAll AssetAny AssetOrTimeSchedule AssetWatcher "
+        "AsyncCallback BaseAsyncOperator BaseBranchOperator BaseDeadlineReference BaseHook BaseNotifier BaseOperator "
+        "BaseOperatorLink BaseSensorOperator BaseXCom=XCom BranchMixIn ChainMapper Connection Context "
+        "CronDataIntervalTimetable CronPartitionTimetable CronTriggerTimetable DAG DagRunState DayWindow DeadlineAlert "
+        "DeadlineReference DeltaDataIntervalTimetable DeltaTriggerTimetable EdgeModifier EventsTimetable "
+        "ExceptionRetryPolicy FanOutMapper FixedKeyMapper HourWindow IdentityMapper Label Metadata MinimumCount "
+        "MonthWindow MultipleCronTriggerTimetable NEVER_EXPIRE ObjectStoragePath Param ParamsDict PartitionMapper "
+        "PartitionedAssetTimetable PartitionedAtRuntime PokeReturnValue ProductMapper QuarterWindow ResumableJobMixin "
+        "RetryAction RetryDecision RetryPolicy RetryRule RollupMapper SegmentWindow SkipMixin StartOfDayMapper "
+        "StartOfHourMapper StartOfMonthMapper StartOfQuarterMapper StartOfWeekMapper StartOfYearMapper SyncCallback "
+        "TaskGroup TaskInstance=RuntimeTaskInstance TaskInstanceState TriggerRule Variable WaitForAll WeekWindow "
+        "WeightRule Window XComArg YearWindow asset chain chain_linear conf cross_downstream dag deadline_reference "
+        "get_current_context get_parsing_context literal macros result setup task task_group teardown"
     ),
-    "airflow.sdk.types": "",
-    "airflow.sdk.timezone": "utcnow convert_to_utc parse=parse_datetime",
-    "airflow.sdk.log": "mask_secret",
-    "airflow.sdk.bases": "",
-    "airflow.sdk.bases.decorator": "get_unique_task_id task_decorator_factory determine_kwargs is_async_callable",
+    "airflow.sdk.types": "TaskInstance=RuntimeTaskInstance RuntimeTaskInstanceProtocol=RuntimeTaskInstance",
+    "airflow.sdk.timezone": (
+        "coerce_datetime=timezone_coerce_datetime convert_to_utc datetime=timezone_datetime "
+        "from_timestamp=timezone_from_timestamp make_naive=timezone_make_naive parse=timezone_parse utc=timezone_utc "
+        "utcnow"
+    ),
+    "airflow.sdk.log": "mask_secret redact",
+    "airflow.sdk.module_loading": "import_string",
+    "airflow.sdk.io": "ObjectStoragePath attach get_fs has_fs",
+    "airflow.sdk.api.datamodels._generated": "DagRun TaskInstance",
+    "airflow.sdk.bases.decorator": (
+        "DecoratedMappedOperator=MappedOperator TaskDecorator=_TaskDecorator determine_kwargs get_unique_task_id "
+        "is_async_callable task_decorator_factory"
+    ),
     "airflow.sdk.bases.hook": "",
     "airflow.sdk.bases.operator": "chain chain_linear cross_downstream",
     "airflow.sdk.bases.sensor": "poke_mode_only",
     "airflow.sdk.bases.xcom": "BaseXCom=XCom",
-    "airflow.sdk.definitions": "",
-    "airflow.sdk.definitions.asset": "Metadata",
+    "airflow.sdk.definitions.asset": "AssetAccessControl",
     "airflow.sdk.definitions.connection": "",
-    "airflow.sdk.definitions.context": "Context get_current_context get_parsing_context",
+    "airflow.sdk.definitions.context": "Context KNOWN_CONTEXT_KEYS get_current_context get_parsing_context",
     "airflow.sdk.definitions.dag": "dag",
-    "airflow.sdk.definitions.decorators": "dag result setup task task_group teardown",
+    "airflow.sdk.definitions.decorators": (
+        "TaskDecoratorCollection dag result setup task task_group teardown"
+    ),
     "airflow.sdk.definitions.decorators.setup_teardown": "context_wrapper ContextWrapper",
     "airflow.sdk.definitions.edges": "Label",
     "airflow.sdk.definitions.template": "literal",
     "airflow.sdk.definitions.variable": "",
+    "airflow.sdk.definitions._internal.types": "ArgNotSet NOTSET SET_DURING_EXECUTION is_arg_set",
     "airflow.sdk.exceptions": "ErrorType",
-    "airflow.sdk.execution_time": "",
     "airflow.sdk.execution_time.context": "get_current_context context_to_airflow_vars",
+    "airflow.sdk.execution_time.macros": "ds_add ds_format",
+    "airflow.sdk.execution_time.task_runner": "RuntimeTaskInstance",
     "airflow.sdk.execution_time.xcom": "XCom",
+    "airflow.configuration": "AirflowConfigException conf",
     "airflow.decorators": "dag task task_group setup teardown",
+    "airflow.decorators.base": (
+        "DecoratedMappedOperator=MappedOperator DecoratedOperator TaskDecorator=_TaskDecorator TaskDecoratorCollection "
+        "get_unique_task_id task_decorator_factory"
+    ),
     "airflow.exceptions": (
-        "AirflowException AirflowDagCycleException AirflowFailException AirflowNotFoundException "
-        "AirflowOptionalProviderFeatureException AirflowRescheduleException AirflowSensorTimeout AirflowSkipException "
+        "AirflowConfigException AirflowDagCycleException AirflowException AirflowFailException "
+        "AirflowInactiveAssetInInletOrOutletException AirflowNotFoundException AirflowOptionalProviderFeatureException "
+        "AirflowRescheduleException AirflowSensorTimeout AirflowSkipException "
         "AirflowTaskTerminated AirflowTaskTimeout AirflowTimetableInvalid DagRunTriggerException DownstreamTasksSkipped "
-        "DuplicateTaskIdFound FailFastDagInvalidTriggerRule NodeNotFound ParamValidationError "
-        "RemovedInAirflow4Warning TaskAlreadyInTaskGroup TaskAwaitingInput TaskDeferralError TaskDeferralTimeout "
-        "TaskDeferred TaskNotFound UnmappableXComTypePushed XComForMappingNotPushed XComNotFound"
+        "DuplicateTaskIdFound FailFastDagInvalidTriggerRule NodeNotFound ParamValidationError RemovedInAirflow4Warning "
+        "SerializationError=CoreSerializationError TaskAlreadyInTaskGroup TaskDeferralError TaskDeferralTimeout "
+        "TaskDeferred TaskNotFound XComNotFound"
     ),
-    "airflow.hooks": "",
     "airflow.hooks.base": "BaseHook",
-    "airflow.models": "BaseOperator Connection DAG Param Variable XCom",
-    "airflow.models.baseoperator": "BaseOperator chain chain_linear cross_downstream",
-    "airflow.models.connection": "Connection",
-    "airflow.models.dag": "DAG dag",
-    "airflow.models.param": "Param ParamsDict",
-    "airflow.models.variable": "Variable",
-    "airflow.models.xcom": "XCom",
-    "airflow.models.xcom_arg": "XComArg",
-    "airflow.operators": "",
-    "airflow.operators.bash": "BashOperator",
-    "airflow.operators.empty": "EmptyOperator",
-    "airflow.operators.python": (
-        "BranchPythonOperator PythonOperator ShortCircuitOperator get_current_context"
+    "airflow.hooks.filesystem": "FSHook",
+    "airflow.hooks.subprocess": "SubprocessHook",
+    "airflow.io": "attach get_fs has_fs",
+    "airflow.io.path": "ObjectStoragePath",
+    "airflow.io.storage": "attach",
+    "airflow.lineage.hook": (
+        "AssetLineageInfo HookLineage HookLineageCollector HookLineageReader NoOpCollector get_hook_lineage_collector"
     ),
-    "airflow.sensors": "",
+    "airflow.macros": "datetime_diff_for_humans ds_add ds_format ds_format_locale",
+    "airflow.models": (
+        "BaseOperator BaseOperatorLink BaseXCom=XCom Connection DAG MappedOperator Param SkipMixin "
+        "Variable XCom !Base !DagBag !DagModel !DagRun !DagTag !DagWarning !DbCallbackRequest !Deadline !ID_LEN !Log "
+        "!Pool !RenderedTaskInstanceFields !TaskInstance !TaskReschedule !Trigger "
+        "!clear_task_instances"
+    ),
+    "airflow.models.abstractoperator": "AbstractOperator",
+    "airflow.models.baseoperator": "BaseOperator chain chain_linear cross_downstream",
+    "airflow.models.baseoperatorlink": "BaseOperatorLink",
+    "airflow.models.connection": "Connection",
+    "airflow.models.dag": "DAG dag !DagModel !DagTag",
+    "airflow.models.dagbag": "!DagBag",
+    "airflow.models.dagrun": "!DagRun",
+    "airflow.models.param": "Param ParamsDict",
+    "airflow.models.pool": "!Pool",
+    "airflow.models.serialized_dag": "!SerializedDagModel",
+    "airflow.models.skipmixin": "SkipMixin",
+    "airflow.models.taskinstance": "!TaskInstance !clear_task_instances",
+    "airflow.models.taskinstancekey": "TaskInstanceKey",
+    "airflow.models.variable": "Variable",
+    "airflow.models.xcom": "XCom BaseXCom=XCom XCOM_RETURN_KEY !XComModel",
+    "airflow.models.xcom_arg": "XComArg",
+    "airflow.notifications.basenotifier": "BaseNotifier",
+    "airflow.operators.bash": "BashOperator",
+    "airflow.operators.branch": "BaseBranchOperator BranchMixIn",
+    "airflow.operators.datetime": "BranchDateTimeOperator",
+    "airflow.operators.email": "EmailOperator=airflow.providers.smtp.operators.smtp.EmailOperator",
+    "airflow.operators.empty": "EmptyOperator",
+    "airflow.operators.generic_transfer": (
+        "GenericTransfer=airflow.providers.common.sql.operators.generic_transfer.GenericTransfer"
+    ),
+    "airflow.operators.latest_only": "LatestOnlyOperator",
+    "airflow.operators.python": (
+        "BranchExternalPythonOperator BranchPythonOperator BranchPythonVirtualenvOperator ExternalPythonOperator "
+        "PythonOperator PythonVirtualenvOperator ShortCircuitOperator get_current_context"
+    ),
+    "airflow.operators.smooth": "SmoothOperator",
+    "airflow.operators.trigger_dagrun": "TriggerDagRunOperator",
+    "airflow.operators.weekday": "BranchDayOfWeekOperator",
+    "airflow.partition_mappers": (
+        "AllowedKeyMapper ChainMapper DayWindow FanOutMapper FixedKeyMapper HourWindow IdentityMapper MinimumCount "
+        "MonthWindow PartitionMapper ProductMapper QuarterWindow RollupMapper SegmentWindow StartOfDayMapper "
+        "StartOfHourMapper StartOfMonthMapper StartOfQuarterMapper StartOfWeekMapper StartOfYearMapper WaitForAll "
+        "WeekWindow Window YearWindow"
+    ),
+    "airflow.partition_mappers.allowed_key": "AllowedKeyMapper",
+    "airflow.partition_mappers.base": "PartitionMapper RollupMapper",
+    "airflow.partition_mappers.chain": "ChainMapper",
+    "airflow.partition_mappers.fixed_key": "FixedKeyMapper",
+    "airflow.partition_mappers.identity": "IdentityMapper",
+    "airflow.partition_mappers.product": "ProductMapper",
+    "airflow.partition_mappers.temporal": (
+        "FanOutMapper StartOfDayMapper StartOfHourMapper StartOfMonthMapper StartOfQuarterMapper StartOfWeekMapper "
+        "StartOfYearMapper"
+    ),
+    "airflow.partition_mappers.wait_policy": "MinimumCount WaitForAll WaitPolicy",
+    "airflow.partition_mappers.window": (
+        "DayWindow HourWindow MonthWindow QuarterWindow SegmentWindow WeekWindow Window YearWindow"
+    ),
+    "airflow.plugins_manager": "AirflowPlugin",
     "airflow.sensors.base": "BaseSensorOperator PokeReturnValue poke_mode_only",
+    "airflow.sensors.bash": "BashSensor",
+    "airflow.sensors.date_time": "DateTimeSensor DateTimeSensorAsync",
+    "airflow.sensors.external_task": "ExternalDagLink ExternalTaskMarker ExternalTaskSensor",
+    "airflow.sensors.filesystem": "FileSensor",
     "airflow.sensors.python": "PythonSensor",
-    "airflow.timetables": "",
-    "airflow.utils": "",
-    "airflow.utils.edgemodifier": "EdgeModifier Label",
-    "airflow.utils.helpers": "chain cross_downstream",
+    "airflow.sensors.time_delta": "TimeDeltaSensor TimeDeltaSensorAsync",
+    "airflow.sensors.time_sensor": "TimeSensor TimeSensorAsync",
+    "airflow.sensors.weekday": "DayOfWeekSensor",
+    "airflow.settings": "!Session !engine !AIRFLOW_HOME !DAGS_FOLDER",
+    "airflow.stats": "Stats",
+    "airflow.timetables.assets": "AssetOrTimeSchedule AssetTriggeredTimetable",
+    "airflow.timetables.events": "DagRunInfo DataInterval EventsTimetable Timetable",
+    "airflow.timetables.interval": (
+        "CronDataIntervalTimetable DagRunInfo DataInterval DeltaDataIntervalTimetable Timetable"
+    ),
+    "airflow.timetables.simple": (
+        "AssetTriggeredTimetable ContinuousTimetable NullTimetable OnceTimetable PartitionedAssetTimetable "
+        "PartitionedAtRuntime DagRunInfo DataInterval Timetable"
+    ),
+    "airflow.timetables.trigger": (
+        "CronPartitionTimetable CronTriggerTimetable DagRunInfo DataInterval DeltaTriggerTimetable "
+        "MultipleCronTriggerTimetable Timetable"
+    ),
+    "airflow.triggers.external_task": "DagStateTrigger WorkflowTrigger",
+    "airflow.triggers.file": "FileTrigger",
+    "airflow.triggers.temporal": "DateTimeTrigger TimeDeltaTrigger",
+    "airflow.utils.context": "Context KNOWN_CONTEXT_KEYS context_merge",
+    "airflow.utils.dates": "cron_presets=CRON_PRESETS",
+    "airflow.utils.edgemodifier": "Label",
+    "airflow.utils.helpers": "is_arg_set validate_key",
+    "airflow.utils.log.logging_mixin": "LoggingMixin",
+    "airflow.utils.operator_helpers": "determine_kwargs",
+    "airflow.utils.session": "!NEW_SESSION !create_session !provide_session",
+    "airflow.utils.setup_teardown": "BaseSetupTeardownContext=SetupTeardownContext SetupTeardownContext",
     "airflow.utils.state": "DagRunState TaskInstanceState State=TaskInstanceState",
     "airflow.utils.task_group": "TaskGroup",
-    "airflow.utils.timezone": "utcnow convert_to_utc parse=parse_datetime",
-    "airflow.utils.trigger_rule": "TriggerRule",
-    "airflow.utils.weight_rule": "WeightRule",
-    "airflow.providers": "",
-    "airflow.providers.common": "",
-    "airflow.providers.common.compat": "",
-    "airflow.providers.common.compat.sdk": (
-        "AirflowException AirflowFailException AirflowNotFoundException AirflowSensorTimeout AirflowSkipException "
-        "BaseHook BaseOperator BaseSensorOperator Connection Context DAG Label PokeReturnValue TaskDeferred TaskGroup "
-        "Variable XCom XComArg chain dag get_current_context task task_group setup teardown TriggerRule"
+    "airflow.utils.timezone": (
+        "coerce_datetime=timezone_coerce_datetime convert_to_utc datetime=timezone_datetime "
+        "from_timestamp=timezone_from_timestamp make_naive=timezone_make_naive parse=timezone_parse utc=timezone_utc "
+        "utcnow"
     ),
-    "airflow.providers.standard": "",
+    "airflow.utils.trigger_rule": "TriggerRule",
+    "airflow.utils.types": "ArgNotSet NOTSET",
+    "airflow.utils.weight_rule": "WeightRule",
+    "airflow.utils.xcom": "XCOM_RETURN_KEY",
+    "airflow.providers.common.compat.lineage.hook": "get_hook_lineage_collector",
+    "airflow.providers.common.compat.sdk": (
+        "AirflowConfigException AirflowException AirflowFailException AirflowNotFoundException "
+        "AirflowOptionalProviderFeatureException AirflowPlugin AirflowSensorTimeout AirflowSkipException "
+        "AirflowTaskTimeout Asset AssetAlias AssetAll AssetAny AssetLineageInfo BaseAsyncOperator BaseBranchOperator "
+        "BaseHook BaseNotifier BaseOperator BaseOperatorLink BaseSensorOperator BranchMixIn ChainRetryPolicy Connection "
+        "Context DAG DagRunState DagRunTriggerException DecoratedMappedOperator=MappedOperator DecoratedOperator "
+        "DownstreamTasksSkipped EdgeModifier ExceptionRetryPolicy HookLineage HookLineageCollector HookLineageReader "
+        "Label MappedOperator Metadata NoOpCollector ObjectStoragePath Param ParamValidationError PokeReturnValue "
+        "ResumableJobMixin RetryAction RetryDecision RetryPolicy RetryRule SET_DURING_EXECUTION SkipMixin Stats "
+        "TaskDecorator=_TaskDecorator TaskDeferred TaskGroup TaskInstanceKey TaskInstanceState TriggerRule Variable "
+        "WeightRule XCOM_RETURN_KEY XCom XComArg XComNotFound chain chain_linear conf context_merge "
+        "context_to_airflow_vars cross_downstream dag determine_kwargs get_current_context get_hook_lineage_collector "
+        "get_listener_manager get_parsing_context get_unique_task_id hookimpl io=airflow.sdk.io literal mask_secret "
+        "poke_mode_only redact setup task task_decorator_factory task_group teardown timeout "
+        "timezone=airflow.sdk.timezone"
+    ),
     "airflow.providers.standard.decorators": "",
-    "airflow.providers.standard.operators": "",
+    "airflow.providers.standard.operators.branch": "BaseBranchOperator BranchMixIn",
     "airflow.providers.standard.operators.python": "get_current_context",
+    "airflow.providers.standard.operators.weekday": "WeekDay",
+    "airflow.providers.standard.sensors.weekday": "WeekDay",
     "airflow.providers.standard.sensors": "",
+    "airflow.providers.standard.utils.skipmixin": "SkipMixin",
 }
 
+# Modules below these may have been frozen in with a package of their own.
+_INSTALLED_APART = ("airflow.providers.", "airflow.example_dags")
+# Packages that this module answers for and in which others have modules as well.
+_SHARED_PACKAGES = ("airflow", "airflow.providers", "airflow.providers.common")
 
-def _airflow_module_names() -> dict[str, dict[str, str]]:
-    """Return the names that each `airflow` module offers here, with what they are called in this file."""
-    modules: dict[str, dict[str, str]] = {}
-    for module, names in _AIRFLOW_MODULES.items():
-        modules[module] = dict(each.split("=") if "=" in each else (each, each) for each in names.split())
+
+def _airflow_module_names() -> dict[str, str]:
+    """Return the modules below `airflow` that there are here, each with the names it offers in the form of the table."""
+    modules = dict(_AIRFLOW_MODULES)
     for name, value in list(globals().items()):
-        home = getattr(value, "__module__", "") if isinstance(value, type) else ""
-        if home.startswith("airflow.") and not name.startswith("_"):
-            modules.setdefault(home, {})[name] = name
+        if isinstance(value, type) and value.__module__.startswith("airflow.") and not name.startswith("_"):
+            modules[value.__module__] = f"{modules.get(value.__module__, '')} {name}"
+    for _, homes in _families:
+        for home, names in homes.items():
+            if home:
+                modules[home] = f"{modules.get(home, '')} {names}"
     for module in list(modules):
-        while "." in module:
-            module = module.rpartition(".")[0]
-            modules.setdefault(module, {})
+        while (module := module.rpartition(".")[0]) and module not in modules:
+            modules[module] = ""
     return modules
+
+
+class _PlaceholderModule(type(sys)):  # type: ignore[misc]
+    """A module of a provider that is not frozen in; callable, since a name imported from one may be a function's."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if name.islower():
+            return __import__(f"{self.__name__}.{name}", fromlist=["*"])
+        value = provider_name(self.__name__, name)
+        setattr(self, name, value)
+        return value
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        module, _, name = self.__name__.rpartition(".")
+        return provider_name(module, name)(*args, **kwargs)
 
 
 class AirflowModules:
@@ -7735,13 +11896,26 @@ class AirflowModules:
     """
 
     def __init__(self) -> None:
-        self._modules: dict[str, dict[str, str]] | None = None
+        self._modules: dict[str, str] | None = None
+        self._names: dict[str, dict[str, str]] = {}
 
     @property
-    def modules(self) -> dict[str, dict[str, str]]:
+    def modules(self) -> Collection[str]:
+        """The names of all modules that this one answers for."""
         if self._modules is None:
             self._modules = _airflow_module_names()
         return self._modules
+
+    def names(self, module: str) -> dict[str, str]:
+        """Return the names that a module offers, with what they are called in this file."""
+        names = self._names.get(module)
+        if names is None:
+            names = self._names[module] = {}
+            assert module in self.modules and self._modules is not None
+            for each in self._modules[module].split():
+                public, _, ours = each.partition("=")
+                names.setdefault(public.lstrip("!"), ours or public)
+        return names
 
     def install(self) -> None:
         """Go before all other finders; an Airflow imported earlier is set aside for the files loaded from now on."""
@@ -7761,38 +11935,61 @@ class AirflowModules:
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         if fullname != "airflow" and not fullname.startswith("airflow."):
             return None
+        spec = type(sys.__spec__)(fullname, self, is_package=True)  # type: ignore[attr-defined, arg-type]
         if fullname in _AIRFLOW_MODULES or fullname in self.modules:
-            return type(sys.__spec__)(fullname, self, is_package=True)  # type: ignore[attr-defined, arg-type]
+            return spec
+        parent = fullname.rpartition(".")[0]
+        if fullname.startswith(_INSTALLED_APART) and (parent not in self.modules or parent in _SHARED_PACKAGES):
+            installed = self._find_installed(fullname)
+            if installed is not None or getattr(sys.modules.get(parent), "__file__", None):
+                return installed
+            if fullname.startswith("airflow.providers."):
+                return spec
         raise ModuleNotFoundError(
             f"No module named {fullname!r} in a bundle{_nearest(fullname, self.modules)}; a bundle answers for "
             "airflow.sdk and its neighbours, other parts of Airflow are not in it",
             name=fullname,
         )
 
-    def create_module(self, spec: Any) -> Any:
+    def _find_installed(self, fullname: str) -> Any:
+        """Find a module where it would lie if this module did not answer for the packages above it."""
+        folders = fullname.split(".")[:-1]
+        path = [os.path.join(entry, *folders) for entry in sys.path]
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path)
+            if spec is not None:
+                return spec
         return None
 
+    def create_module(self, spec: Any) -> Any:
+        return None if spec.name in self.modules else _PlaceholderModule(spec.name)
+
     def exec_module(self, module: Any) -> None:
+        if isinstance(module, _PlaceholderModule):
+            return
         module.__file__ = None
         module.__getattr__ = lambda name: self._attribute(module, name)
-        module.__dir__ = lambda: sorted(self.modules[module.__name__])
+        module.__dir__ = lambda: sorted(self.names(module.__name__))
         if module.__name__ in ("airflow", "airflow.sdk"):
             module.__version__ = AIRFLOW_VERSION if module.__name__ == "airflow" else TASK_SDK_VERSION
-        module.__all__ = sorted(self.modules[module.__name__])
+        module.__all__ = sorted(self.names(module.__name__))
 
     def _attribute(self, module: Any, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-        ours = self.modules[module.__name__].get(name)
-        if ours is not None and ours in globals():
-            value = globals()[ours]
+        ours = self.names(module.__name__).get(name, "")
+        if ours:
+            if ours.startswith("!"):
+                value = unavailable(module.__name__, name, _DATABASE)
+            else:
+                value = import_string(ours) if "." in ours else airflow_name(ours)
             setattr(module, name, value)
             return value
         if f"{module.__name__}.{name}" in self.modules:
             return __import__(f"{module.__name__}.{name}", fromlist=["*"])
         raise ImportError(
             f"cannot import name {name!r} from {module.__name__!r} in a bundle"
-            f"{_nearest(name, self.modules[module.__name__])}",
+            f"{_nearest(name, self.names(module.__name__))}",
             name=module.__name__,
         )
 
@@ -7961,11 +12158,18 @@ class DagBag:
         declared.fileloc = file.path
         declared.relative_fileloc = file.name
         try:
+            declared.resolve_template_files()
             declared.validate()
         except Exception as error:
             raise DagFileError(
                 f"{file.path}:{line}: Dag {declared.dag_id!r}: {type(error).__name__}: {error}"
             ) from error
+        placeholders = placeholder_tasks(declared)
+        if placeholders:
+            self.warnings.append(
+                f"{file.path}: Dag {declared.dag_id!r}: {', '.join(placeholders)}: the provider is not in this bundle; "
+                "such a task must not have a queue that leads here, ordinary workers run it"
+            )
         self.dags[declared.dag_id] = declared
         self.files[declared.dag_id] = file
 
@@ -7976,6 +12180,60 @@ def load_dag_files(paths: Iterable[str]) -> DagBag:
     for file in map(DagFile.from_path, paths):
         bag.load_or_note(file)
     return bag
+
+
+# --- values of these classes in XComs ---------------------------------------------------------------------------------
+
+
+def _fields_of(record: Any) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record._fields}
+
+
+def _register_record(cls: type) -> None:
+    """Let a value class travel in XComs under the name it has in Airflow."""
+    register_value_type(f"{cls.__module__}.{cls.__name__}", cls, _fields_of, lambda data, version: cls(**data))
+
+
+for _class in (
+    *(Asset, Dataset, Model),
+    *(AssetAccessControl, AssetAlias, AssetNameRef, AssetUniqueKey, AssetUriRef, Metadata),
+):
+    _register_record(_class)
+for _params, _read_params in (
+    (Param, lambda data, version: Param(data["value"], data["description"], data.get("source"), schema=data["schema"])),
+    (ParamsDict, lambda data, version: ParamsDict(data)),
+):
+    register_value_type(f"{_params.__module__}.{_params.__name__}", _params, _params.serialize, _read_params, version=1)
+
+
+def _class_of_dag_file(name: str) -> type | None:
+    """Return the class `<stem>.<Class>` of a Dag file that has been imported."""
+    stem, _, path = name.partition(".")
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("unusual_prefix_") and module_name.split("_", 3)[-1] == stem:
+            found: Any = module
+            for part in path.split("."):
+                found = getattr(found, part, None)
+            if isinstance(found, type):
+                return found
+    return None
+
+
+value_types.resolve_class = _class_of_dag_file
+
+
+def _defer_to_airflow() -> None:
+    """Hand out Airflow's own names when it is Airflow that parses a Dag file which imports from this module."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and not str(frame.f_globals.get("__name__")).startswith("unusual_prefix_"):
+        frame = frame.f_back
+    if frame is None or airflow_modules in sys.meta_path:
+        return
+    import importlib
+
+    airflow_sdk = importlib.import_module("airflow.sdk")
+    for name in _AIRFLOW_MODULES["airflow.sdk"].split():
+        globals()[name] = getattr(airflow_sdk, name)
 ########################################################################################################################
 # Dag form: a Dag as Airflow stores it, {"__version": 3, "dag": {...}}. It asks for attributes and class names.
 ########################################################################################################################
@@ -9185,8 +13443,8 @@ def attach_logging(logging: Any) -> None:
             fields.setdefault("lineno", record.lineno)
             if record.stack_info:
                 fields["stack"] = record.stack_info
-            error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-            log_channel.emit(level, event, record.name, error, record.created, fields)
+            raised = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+            log_channel.emit(level, event, record.name, raised, record.created, fields)
 
     root = logging.getLogger()
     root.addHandler(SupervisorHandler())
@@ -9205,7 +13463,7 @@ class _LoggingImport:
         for finder in sys.meta_path:
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
-                spec.loader = _AttachingLoader(spec.loader)
+                spec.loader = _AttachingLoader(spec.loader)  # type: ignore[assignment]
                 return spec
         return None
 
@@ -9423,7 +13681,7 @@ def _as_error_response(failure: dict[str, Any]) -> ErrorResponse:
         message = None
     if isinstance(message, ErrorResponse):
         return message
-    return ErrorResponse(error="GENERIC_ERROR", detail={"message": _text(failure)})
+    return ErrorResponse(error=ErrorType("GENERIC_ERROR"), detail={"message": _text(failure)})
 
 
 # What `Variable`, `Connection`, `XCom` and the rest talk to; None outside a task.
@@ -9596,7 +13854,7 @@ def _get_variable(key: str, deserialize_json: bool) -> Any:
         _note_read_at_import("Variable", key, "there is no Airflow to ask here, a task will ask it at each start")
         raise AirflowRuntimeError(
             ErrorResponse(
-                error="VARIABLE_NOT_FOUND",
+                error=ErrorType("VARIABLE_NOT_FOUND"),
                 detail={
                     "message": f"Variable {key} not found: outside a task there is only the environment; give a "
                     f"default, set AIRFLOW_VAR_{key.upper()}, or read it inside the task"
@@ -9609,7 +13867,7 @@ def _get_variable(key: str, deserialize_json: bool) -> Any:
             if isinstance(answer, ErrorResponse) and answer.error != "VARIABLE_NOT_FOUND":
                 raise AirflowRuntimeError(answer)
             detail = {"message": f"Variable {key} not found"}
-            raise AirflowRuntimeError(ErrorResponse(error="VARIABLE_NOT_FOUND", detail=detail))
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType("VARIABLE_NOT_FOUND"), detail=detail))
         raw = answer.value
         _add_mask(raw, key)
     if not deserialize_json:
@@ -9831,6 +14089,10 @@ class Connection(Record):
             f"no hook for connection type {self.conn_type!r} in this bundle: Airflow finds hooks by its list of "
             "installed providers, which a bundle does not have; construct the hook class itself"
         )
+
+
+_register_record(Variable)
+_register_record(Connection)
 
 
 class BaseHook:
@@ -10223,21 +14485,32 @@ class AssetAliasUniqueKey(Record):
         return AssetAlias(self.name)
 
 
-def _look_up_asset(name: str | None = None, uri: str | None = None) -> Asset:
+def _look_up_asset(name: str = "", uri: str = "") -> Asset:
     found = ask_or_raise(GetAssetByName(name=name) if name else GetAssetByUri(uri=uri))
     return Asset(name=found.name, uri=found.uri, group=found.group, extra=found.extra)
 
 
+_referenced_assets: dict[tuple[str, str], Asset] = {}
+
+
+def _resolve_asset(key: Any) -> Asset:
+    """Return an asset, or the one that a reference stands for; Airflow is asked about each only once."""
+    if isinstance(key, Asset):
+        return key
+    by_name = isinstance(key, AssetNameRef)
+    place = ("name", key.name) if by_name else ("uri", key.uri)
+    if place not in _referenced_assets:
+        found = _look_up_asset(name=key.name) if by_name else _look_up_asset(uri=key.uri)
+        _referenced_assets.update({place: found, ("name", found.name): found, ("uri", found.uri): found})
+    return _referenced_assets[place]
+
+
 def _asset_key(key: Any) -> Any:
     """Return the unique key of an asset, alias or reference; a reference is looked up."""
-    if isinstance(key, Asset):
-        return AssetUniqueKey.from_asset(key)
     if isinstance(key, AssetAlias):
         return AssetAliasUniqueKey(key.name)
-    if isinstance(key, AssetNameRef):
-        return AssetUniqueKey.from_asset(_look_up_asset(name=key.name))
-    if isinstance(key, AssetUriRef):
-        return AssetUniqueKey.from_asset(_look_up_asset(uri=key.uri))
+    if isinstance(key, (Asset, AssetRef)):
+        return AssetUniqueKey.from_asset(_resolve_asset(key))
     raise TypeError(f"Key should be either an asset or an asset alias, not {type(key)}")
 
 
@@ -10269,8 +14542,9 @@ class OutletEventAccessor:
         """Emit an event of an asset through this alias."""
         if not isinstance(self.key, AssetAliasUniqueKey):
             return
-        asset_extra = asset.extra if isinstance(asset, Asset) else {}
-        self.asset_alias_events.append(AssetAliasEvent(self.key.name, _asset_key(asset), asset_extra, extra or {}))
+        found = _resolve_asset(asset)
+        unique = AssetUniqueKey.from_asset(found)
+        self.asset_alias_events.append(AssetAliasEvent(self.key.name, unique, found.extra, extra or {}))
 
     def add_partitions(self, keys: str | list[str]) -> None:
         """Emit one event for each partition key."""
@@ -10330,7 +14604,7 @@ class InletEventsAccessor(_LazyCollection):
     """The events of one inlet, fetched when they are read; `after`, `before`, `ascending` and `limit` narrow them."""
 
     def __init__(self, name: str | None = None, uri: str | None = None, alias_name: str | None = None) -> None:
-        self._asset = {"name": name, "uri": uri}
+        self._asset: dict[str, Any] = {"name": name, "uri": uri}
         self._alias_name = alias_name
         self._query: dict[str, Any] = {"after": None, "before": None, "ascending": True, "limit": None}
         self._events: list[Any] | None = None
@@ -10434,6 +14708,233 @@ class TriggeringAssetEventsAccessor(_AssetAccessors):
 
     def values(self) -> list[list[Any]]:
         return list(self._events.values())
+
+
+# --- state stores -----------------------------------------------------------------------------------------------------
+
+def _configured(section: str, key: str, default: str) -> str:
+    """Return an option as Airflow's environment gives it; the files that it is otherwise read from are out of reach."""
+    return os.environ.get(f"AIRFLOW__{section.upper()}__{key.upper()}", default)
+
+
+def _check_stored(key: str, value: Any) -> None:
+    """Refuse what cannot be stored, and say when a value is larger than Airflow wants it."""
+    if value is None:
+        raise ValueError("Cannot set value as None")
+    backend = _configured("workers", "state_store_backend", "")
+    if backend:
+        raise BundleError(
+            f"Airflow is configured to keep the state of tasks and assets in {backend!r}, which is not in this bundle: "
+            "what it would store itself, other tasks could not read; run this task outside the bundle"
+        )
+    limit = int(_configured("state_store", "max_value_storage_bytes", "65535"))
+    if limit > 0:
+        import json
+
+        size = len(json.dumps(value))
+        if size > limit:
+            log_event(
+                "warning", f"The value stored under {key!r} has {size} bytes, max_value_storage_bytes allows {limit}"
+            )
+
+
+def _stored_value(answer: Any, missing: str, default: Any) -> Any:
+    if isinstance(answer, ErrorResponse):
+        if answer.error != missing:
+            raise AirflowRuntimeError(answer)
+        return default
+    value = answer.value
+    if isinstance(value, dict) and "__airflow_state_ref__" in value:
+        log_event("warning", "This value is a reference into a state store backend that this bundle does not have")
+    return value
+
+
+class TaskStateStoreAccessor:
+    """`task_state_store` in the context: JSON values that outlive a try (airflow.sdk.execution_time.context)."""
+
+    __module__ = "airflow.sdk.execution_time.context"
+
+    def __init__(self, ti_id: str) -> None:
+        self._ti_id = ti_id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskStateStoreAccessor) and other._ti_id == self._ti_id
+
+    def __hash__(self) -> int:
+        return hash(self._ti_id)
+
+    def __repr__(self) -> str:
+        return f"<TaskStateStoreAccessor ti_id={self._ti_id}>"
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return _stored_value(ask(GetTaskStateStore(ti_id=self._ti_id, key=key)), "TASK_STORE_NOT_FOUND", default)
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        """Store a value.
+
+        :param retention: how long it is kept; `NEVER_EXPIRE` for ever, None as Airflow's configuration says.
+        :raises ValueError: for None.
+        """
+        _check_stored(key, value)
+        expires_at = None
+        if retention is None:
+            days = int(_configured("state_store", "default_retention_days", "30"))
+            if days < 0:
+                raise ValueError(f"[state_store] default_retention_days must be >= 0, got {days}. Set to 0 to disable expiry.")
+            if days:
+                from datetime import timedelta
+
+                expires_at = utcnow() + timedelta(days=days)
+        elif retention != retention.max:
+            expires_at = utcnow() + retention
+        ask_or_raise(SetTaskStateStore(ti_id=self._ti_id, key=key, value=value, expires_at=expires_at))
+
+    def delete(self, key: str) -> None:
+        ask_or_raise(DeleteTaskStateStore(ti_id=self._ti_id, key=key))
+
+    def clear(self) -> None:
+        ask_or_raise(ClearTaskStateStore(ti_id=self._ti_id))
+
+
+class AssetStateStoreAccessor:
+    """The JSON values that belong to one asset, known by its name or its URI."""
+
+    __module__ = "airflow.sdk.execution_time.context"
+
+    def __init__(self, *, name: str | None = None, uri: str | None = None) -> None:
+        if not name and not uri:
+            raise ValueError("Either `name` or `uri` must be provided")
+        self._name, self._uri = name, uri
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AssetStateStoreAccessor) and (other._name, other._uri) == (self._name, self._uri)
+
+    def __hash__(self) -> int:
+        return hash((self._name, self._uri))
+
+    def __repr__(self) -> str:
+        known = f"name={self._name!r}" if self._name is not None else f"uri={self._uri!r}"
+        return f"<AssetStateStoreAccessor {known}>"
+
+    def get(self, key: str, default: Any = None) -> Any:
+        request: Message = (
+            GetAssetStateStoreByName(name=self._name, key=key)
+            if self._name
+            else GetAssetStateStoreByUri(uri=self._uri, key=key)
+        )
+        return _stored_value(ask(request), "ASSET_STORE_NOT_FOUND", default)
+
+    def set(self, key: str, value: Any) -> None:
+        _check_stored(key, value)
+        request: Message = (
+            SetAssetStateStoreByName(name=self._name, key=key, value=value)
+            if self._name
+            else SetAssetStateStoreByUri(uri=self._uri, key=key, value=value)
+        )
+        ask_or_raise(request)
+
+    def delete(self, key: str) -> None:
+        request: Message = (
+            DeleteAssetStateStoreByName(name=self._name, key=key)
+            if self._name
+            else DeleteAssetStateStoreByUri(uri=self._uri, key=key)
+        )
+        ask_or_raise(request)
+
+    def clear(self) -> None:
+        ask_or_raise(
+            ClearAssetStateStoreByName(name=self._name) if self._name else ClearAssetStateStoreByUri(uri=self._uri)
+        )
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        return await _in_thread(self.get, key, default)
+
+    async def aset(self, key: str, value: Any) -> None:
+        await _in_thread(self.set, key, value)
+
+    async def adelete(self, key: str) -> None:
+        await _in_thread(self.delete, key)
+
+    async def aclear(self) -> None:
+        await _in_thread(self.clear)
+
+
+async def _in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call something that waits for the supervisor without holding up the event loop."""
+    import asyncio
+
+    return await asyncio.to_thread(function, *args, **kwargs)
+
+
+class AssetStateStoreAccessors:
+    """`asset_state_store` in the context: one accessor for each inlet and outlet; with only one, it is that one."""
+
+    __module__ = "airflow.sdk.execution_time.context"
+
+    def __init__(self, inlets: list[Any], outlets: list[Any] | None = None) -> None:
+        self._by_name: dict[str, AssetStateStoreAccessor] = {}
+        self._by_uri: dict[str, AssetStateStoreAccessor] = {}
+        for inlet in inlets:
+            self._take(inlet)
+            if isinstance(inlet, AssetAlias):
+                answer = ask(GetAssetsByAlias(alias_name=inlet.name))
+                for asset in () if isinstance(answer, ErrorResponse) else answer.assets:
+                    self._by_name[asset.name] = AssetStateStoreAccessor(name=asset.name)
+        for outlet in outlets or ():
+            self._take(outlet)
+
+    def _take(self, asset: Any) -> None:
+        if isinstance(asset, (Asset, AssetNameRef)):
+            self._by_name[asset.name] = AssetStateStoreAccessor(name=asset.name)
+        elif isinstance(asset, AssetUriRef):
+            self._by_uri[asset.uri] = AssetStateStoreAccessor(uri=asset.uri)
+
+    def __repr__(self) -> str:
+        known = [f"name={name!r}" for name in self._by_name] + [f"uri={uri!r}" for uri in self._by_uri]
+        return f"<AssetStateStoreAccessors [{', '.join(known)}]>"
+
+    def __getitem__(self, key: Any) -> AssetStateStoreAccessor:
+        try:
+            if isinstance(key, (Asset, AssetNameRef)):
+                return self._by_name[key.name]
+            if isinstance(key, AssetUriRef):
+                return self._by_uri[key.uri]
+        except KeyError:
+            raise KeyError(f"{key!r} is not in this task's inlets or outlets") from None
+        raise TypeError(f"Expected Asset, AssetNameRef, or AssetUriRef; got {type(key).__name__}")
+
+    def _only_one(self) -> AssetStateStoreAccessor:
+        known = [*self._by_name.values(), *self._by_uri.values()]
+        if len(known) != 1:
+            raise ValueError(
+                f"Task has {len(known)} concrete inlets and outlets: say which one with "
+                "context['asset_state_store'][MY_ASSET]"
+            )
+        return known[0]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._only_one().get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        self._only_one().set(key, value)
+
+    def delete(self, key: str) -> None:
+        self._only_one().delete(key)
+
+    def clear(self) -> None:
+        self._only_one().clear()
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        return await self._only_one().aget(key, default)
+
+    async def aset(self, key: str, value: Any) -> None:
+        await self._only_one().aset(key, value)
+
+    async def adelete(self, key: str) -> None:
+        await self._only_one().adelete(key)
+
+    async def aclear(self) -> None:
+        await self._only_one().aclear()
 
 
 def call_with_outlets(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -10628,7 +15129,7 @@ class RuntimeTaskInstance:
             GetPreviousDagRun(dag_id=self.dag_id, logical_date=self.dag_run.logical_date, state=state)
         ).dag_run
 
-    def get_previous_ti(self, state: str | None = None, logical_date: Any = None, map_index: int = -1) -> Any:
+    def get_previous_ti(self, state: Any = None, logical_date: Any = None, map_index: int = -1) -> Any:
         return ask_or_raise(
             GetPreviousTI(
                 dag_id=self.dag_id,
@@ -10695,9 +15196,12 @@ class RuntimeTaskInstance:
             "partition_key": run.partition_key,
             "task_instance_key_str": f"{self.dag_id}__{self.task_id}__{run.run_id}",
             "task_reschedule_count": server.task_reschedule_count or 0,
+            "task_state_store": TaskStateStoreAccessor(self.id),
         }
         if task.inlets:
             values["inlet_events"] = InletEventsAccessors(task.inlets)
+        if any(isinstance(each, (Asset, AssetRef, AssetAlias)) for each in (*task.inlets, *task.outlets)):
+            values["asset_state_store"] = AssetStateStoreAccessors(task.inlets, task.outlets)
         lazy: dict[str, Callable[[], Any]] = {
             "inlet_events": lambda: InletEventsAccessors(task.inlets),
             "partition_date": lambda: coerce_datetime(run.partition_date),
@@ -10770,6 +15274,7 @@ class TaskRunner:
         self.ti: RuntimeTaskInstance | None = None
         self.context: Any = None
         self.reported = False
+        self.terminated = False
 
     def run(self, find_task: Callable[[StartupDetails], Any]) -> int:
         """Run the task and return the exit code of the process.
@@ -10868,7 +15373,7 @@ class TaskRunner:
             raise
         except DownstreamTasksSkipped as skip:
             log_event("info", "Skipping downstream tasks.")
-            tasks = skip.tasks if isinstance(skip.tasks, list) else [skip.tasks]
+            tasks: list[Any] = skip.tasks if isinstance(skip.tasks, list) else [skip.tasks]
             ask_or_raise(SkipDownstreamTasks(tasks=tasks))
             return self._success(ti)
         except DagRunTriggerException as request:
@@ -10894,6 +15399,10 @@ class TaskRunner:
         except (AirflowFailException, AirflowSensorTimeout) as error:
             log_event("error", "Task failed with exception", exc_info=error)
             return self._failed(error)
+        except AirflowTaskTerminated as error:
+            log_event("error", "Task failed with exception", exc_info=error)
+            # Task code that raises this is not tried again; what SIGTERM has ended is, where tries are left.
+            return self._failure(error) if self.terminated else self._failed(error)
         except SystemExit as error:
             log_event("error", "Task exited", exit_code=error.code)
             return self._failure(error)
@@ -10924,6 +15433,7 @@ class TaskRunner:
                 ti.task.on_kill()
             except Exception as error:
                 log_event("error", "on_kill failed", exc_info=error)
+            self.terminated = True
             raise AirflowTaskTerminated("Task received SIGTERM signal")
 
         try:
@@ -10986,7 +15496,7 @@ class TaskRunner:
             call_with_outlets(task.pre_execute, context)
         self._run_callbacks(task, "on_execute_callback", context)
         timeout = task.execution_timeout
-        if timeout is None:
+        if not timeout:
             result = execute(context)
         else:
             result = self._execute_in_time(task, execute, context, timeout.total_seconds())
@@ -11074,7 +15584,7 @@ class TaskRunner:
 
     # --- outcomes
 
-    def _ended(self, state: str, as_state: str, error: BaseException | None = None) -> Outcome:
+    def _ended(self, state: Literal["failed", "skipped", "removed"], as_state: str, error: BaseException | None = None) -> Outcome:
         end_date = utcnow()
         label = None
         if self.ti is not None:
@@ -11289,7 +15799,7 @@ def parsing_result(bag: DagBag, fileloc: str) -> DagFileParsingResult:
     """Return what Airflow's Dag processor wants to know about Dag files (airflow.dag_processing.processor)."""
     return DagFileParsingResult(
         fileloc=fileloc,
-        serialized_dags=[{"data": serialize_dag(dag)} for dag in bag.dags.values()],
+        serialized_dags=[LazyDeserializedDAG(data=serialize_dag(dag)) for dag in bag.dags.values()],
         import_errors=bag.import_errors or None,
         warnings=None,
     )
@@ -11340,8 +15850,8 @@ class DagFiles:
 # Packing: a Dag file and its project -> one executable, and what such a file must look like to be run.
 ########################################################################################################################
 #
-# <executable><source><manifest><trailer>. Airflow verifies the executable's hash before it reads the manifest, and skips
-# a file that is wrong in any way without telling the user; so everything is checked here, where a person is watching.
+# <executable><source><manifest><trailer>. Airflow verifies the executable's hash before it reads the manifest, and
+# skips a file that is wrong in any way without telling the user; so everything is checked here, where a person watches.
 
 TRAILER_MAGIC = b"AFBNDL01"
 TRAILER_SIZE = 64
@@ -11403,7 +15913,9 @@ class Trailer:
             raise BundleFormatError("not a bundle: its last 8 bytes are not AFBNDL01; build it with `make bundle`")
         source_len, metadata_len, version = struct.unpack_from("<III", data)
         if version != TRAILER_VERSION:
-            raise BundleFormatError(f"trailer version {version}; only version {TRAILER_VERSION} is known: build it anew")
+            raise BundleFormatError(
+                f"trailer version {version}; only version {TRAILER_VERSION} is known: build it anew"
+            )
         if data[44:56] != bytes(12):
             raise BundleFormatError("the trailer's reserved bytes are not zero: the file was changed; build it anew")
         return cls(source_len, metadata_len, data[12:44])
@@ -11536,7 +16048,9 @@ def _examine_bundle(path: str) -> BundleFile:
         found.metadata_start = found.size - TRAILER_SIZE - trailer.metadata_len
         found.source_start = found.metadata_start - trailer.source_len
         if found.source_start <= 0:
-            raise BundleFormatError(f"{path}: the trailer claims more bytes than the file has: it was cut; copy it anew")
+            raise BundleFormatError(
+                f"{path}: the trailer claims more bytes than the file has: it was cut; copy it anew"
+            )
         file.seek(0)
         digest = hashlib.sha256()
         left = found.source_start
@@ -11549,12 +16063,16 @@ def _examine_bundle(path: str) -> BundleFile:
         found.source = file.read(trailer.source_len)
         found.manifest_text = file.read(trailer.metadata_len)
     if digest.digest() != trailer.binary_sha256:
-        problems.append("the executable was changed after packing: its SHA-256 is not the trailer's; build or copy it anew")
+        problems.append(
+            "the executable was changed after packing: its SHA-256 is not the trailer's; build or copy it anew"
+        )
     try:
         manifest = json.loads(found.manifest_text.decode())
     except (ValueError, RecursionError) as error:
         manifest = None
-        problems.append(f"the manifest cannot be decoded ({error}): it was changed after packing, or another tool packed it")
+        problems.append(
+            f"the manifest cannot be decoded ({error}): it was changed after packing, or another tool packed it"
+        )
     else:
         problem = _manifest_problem(manifest)
         if problem:
@@ -11690,13 +16208,14 @@ def frozen_dag_code(module_name: str) -> object:
 
     :param module_name: as in `_bundle_contents.FILES`
     """
-    import _bundle_contents  # type: ignore[import-not-found]
     import _imp
+
+    import _bundle_contents  # type: ignore[import-not-found]
 
     relative = next(name for name, module, _ in _bundle_contents.FILES if module == module_name)
     path = os.path.join(sys._MEIPASS, relative)  # type: ignore[attr-defined]
     code = sys.modules["pyimod02_importers"].pyz_archive.extract(module_name)
-    _imp._fix_co_filename(code, path)
+    _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]
     return code
 
 
@@ -11707,8 +16226,9 @@ def prepare_frozen_imports() -> None:
     The one-file bootloader writes every shared library to disk before Python runs. Only what each start needs is left
     to it; the others lie compressed in the archive and are written when something imports them.
     """
-    import _bundle_contents  # type: ignore[import-not-found]
     import encodings
+
+    import _bundle_contents  # type: ignore[import-not-found]
 
     # Only the codecs that start the interpreter are in the zip file that it starts from; the others are in the archive.
     encodings.__path__.append(os.path.join(sys._MEIPASS, "encodings"))  # type: ignore[attr-defined]
@@ -11833,8 +16353,8 @@ class _LateHooks:
 
 # Read by tasks through `Path(__file__)` or `template_searchpath`, and small enough to be taken along unasked.
 DATA_SUFFIXES = frozenset(
-    ".cfg .conf .csv .css .env .geojson .graphql .hql .html .ini .j2 .jinja .jinja2 .json .jsonl .md .properties .ps1 .psv"
-    " .r .rst .sh .sql .tmpl .toml .tpl .tsv .txt .xml .xsd .xslt .yaml .yml".split()
+    ".cfg .conf .csv .css .env .geojson .graphql .hql .html .ini .j2 .jinja .jinja2 .json .jsonl .md .properties .ps1"
+    " .psv .r .rst .sh .sql .tmpl .toml .tpl .tsv .txt .xml .xsd .xslt .yaml .yml".split()
 )
 _SKIPPED_FOLDERS = frozenset(
     "__pycache__ __pypackages__ build dist env node_modules site-packages target venv virtualenv wheels".split()
@@ -11905,7 +16425,9 @@ def _parse_two_keys(text: str) -> dict[str, Any]:
             raise ValueError(f"cannot read {text[position:].splitlines()[0]!r} (Python 3.11 and newer can)")
         name, position = key[1].strip('"'), key.end()
         one = re.compile(string).match(text, position)
-        many = re.compile(rf"\[(?:{skipped}(?:{string}){skipped},)*{skipped}(?:{string})?{skipped}\]").match(text, position)
+        many = re.compile(rf"\[(?:{skipped}(?:{string}){skipped},)*{skipped}(?:{string})?{skipped}\]").match(
+            text, position
+        )
         if name in found:
             raise ValueError(f"{name!r} stands there twice")
         if one:
@@ -11992,8 +16514,8 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str]) -> dict[st
             data[relative] = path
         if not asked and (len(data) > _MOST_FILES or tally[1] > _MOST_BYTES):
             raise BuildError(
-                f"{root} holds more than a Dag file's project would ({len(data)} data files, {tally[1] >> 20} MiB so far); "
-                "put the Dag file into a folder of its own and name what it needs by INCLUDE=path"
+                f"{root} holds more than a Dag file's project would ({len(data)} data files, {tally[1] >> 20} MiB so "
+                "far); put the Dag file into a folder of its own and name what it needs by INCLUDE=path"
             )
 
     def sweep(folder: str) -> None:
@@ -12138,7 +16660,9 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
     notices = here["warnings"] + here["observed"]
     if there is None or there["import_errors"]:
         why = _tail(outputs[1], 3) if there is None else _last_line(next(iter(there["import_errors"].values())))
-        notices.append(f"the Dag file imports here, but not with another environment and folder ({why}): nor may a worker")
+        notices.append(
+            f"the Dag file imports here, but not with another environment and folder ({why}): nor may a worker"
+        )
     else:
         notices += _differences(here["dags"], there["dags"])
     return {"dags": here["dags"], "files": here["files"], "notices": notices}
@@ -12184,12 +16708,16 @@ def _differences(here: dict[str, list[str]], there: dict[str, list[str]]) -> lis
     reason = "ids must not be made from the environment, the clock or chance: at run time they will differ again"
     changed = sorted(set(here) - set(there))
     if changed:
-        notices.append(f"Dag ids {', '.join(changed)} became {', '.join(sorted(set(there) - set(here)))} elsewhere; {reason}")
+        notices.append(
+            f"Dag ids {', '.join(changed)} became {', '.join(sorted(set(there) - set(here)))} elsewhere; {reason}"
+        )
     for dag_id in sorted(set(here) & set(there)):
         only = [task for task in here[dag_id] if task not in there[dag_id]]
         other = [task for task in there[dag_id] if task not in here[dag_id]]
         if only or other:
-            notices.append(f"{dag_id}: task ids {', '.join(only) or '-'} became {', '.join(other) or '-'} elsewhere; {reason}")
+            notices.append(
+                f"{dag_id}: task ids {', '.join(only) or '-'} became {', '.join(other) or '-'} elsewhere; {reason}"
+            )
     return notices
 
 
@@ -12333,6 +16861,7 @@ def _missing_imports(job: dict[str, Any]) -> list[str]:
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module]
             for name in names:
+                assert isinstance(node, ast.stmt)
                 top = name.partition(".")[0]
                 if top in ("airflow", "coordinator_bundle") or top in sys.modules or top in found:
                     continue
@@ -12350,14 +16879,16 @@ def _missing_imports(job: dict[str, Any]) -> list[str]:
 
 
 def build_example() -> int:
-    """`make` alone: build the Dag files beside this module, or an example when there is none, and list what is inside."""
+    """`make` alone: build the Dag files beside this module, or an example, and list what is inside."""
     import subprocess
 
     here = os.path.dirname(os.path.abspath(__file__))
     dags = dag_files_beside(here)
     if not dags:
         dags = [os.path.join(here, "tests", "dags", "example_etl.py")]
-        print("no Dag file lies beside coordinator_bundle.py, so here is an example; yours: make bundle DAG=my_dag.py\n")
+        print(
+            "no Dag file lies beside coordinator_bundle.py, so here is an example; yours: make bundle DAG=my_dag.py\n"
+        )
     try:
         bundle = build_bundle(dags)
     except BundleError as error:
@@ -12405,7 +16936,9 @@ def build(
     print(f"{_shown_path(bundle.path)}  {bundle.size / (1 << 20):.1f} MiB")
     for dag_id, entry in bundle.manifest["dags"].items():
         print(f"  {dag_id}: {_counted(len(entry['tasks']), 'task')}")
-    print("next: copy it to a folder that `executables_root` in `[sdk] coordinators` names, under a temporary name, then")
+    print(
+        "next: copy it to a folder that `executables_root` in `[sdk] coordinators` names, under a temporary name, then"
+    )
     print(f"      rename it; keep it executable (chmod +x). To look inside: {_shown_path(bundle.path, True)} --parse")
     return 0
 
@@ -12420,7 +16953,7 @@ def build_bundle(
     """
     Freeze Dag files into one verified executable and say so in a few lines.
 
-    Runs on a bare Python 3.10 or newer: it makes the environment that it freezes from, under `build/` beside this module.
+    Runs on a bare Python 3.10 or newer: makes the environment it freezes from, under `build/` beside this module.
 
     :param out: the executable to write; `dist/<name of the first file>` when not given
     :param requirements: a requirements file, besides what the Dag files declare in themselves
@@ -12453,7 +16986,8 @@ def build_bundle(
     print(f"  environment  {_shown_path(os.path.dirname(os.path.dirname(python)))} ({said})")
     probe = probe_dag_files(python, project)
     data = [relative for _, relative in project["data"] if relative not in {f["relative"] for f in project["files"]}]
-    print(f"  checked      {_counted(len(probe['dags']), 'Dag')}, {_counted(sum(map(len, probe['dags'].values())), 'task')}")
+    tasks = sum(map(len, probe["dags"].values()))
+    print(f"  checked      {_counted(len(probe['dags']), 'Dag')}, {_counted(tasks, 'task')}")
     if data:
         print(f"  takes along  {', '.join(data[:4])}{f' and {len(data) - 4} more' if len(data) > 4 else ''}")
     for notice in project["notices"] + probe["notices"]:
@@ -12491,7 +17025,8 @@ def build_bundle(
     manifest = bundle_manifest(plan["dags"], os.path.basename(first["relative"]))
     check_bundle(frozen, manifest)
     bundle = append_trailer(frozen, embedded_source(plan["files"]), manifest, out)
-    print(f"  verified     trailer, SHA-256, manifest and a start, as Airflow will ({time.monotonic() - started:.1f} s in all)")
+    took = time.monotonic() - started
+    print(f"  verified     trailer, SHA-256, manifest and a start, as Airflow will ({took:.1f} s in all)")
     return bundle
 
 
@@ -12514,7 +17049,9 @@ def check_bundle(path: str, manifest: dict[str, Any]) -> None:
     try:
         run = subprocess.run([path, "--bundle-metadata"], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BuildError(f"the result does not start: {error}; is {os.path.dirname(path)} or /tmp mounted noexec?") from None
+        raise BuildError(
+            f"the result does not start: {error}; is {os.path.dirname(path)} or /tmp mounted noexec?"
+        ) from None
     if run.returncode or run.stdout.strip() != bundle.manifest_text.strip():
         output = _tail((run.stdout + run.stderr).decode(errors="replace"))
         raise BuildError(f"the result does not start as it should (exit {run.returncode}):\n{output}")
@@ -12610,7 +17147,9 @@ def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
         )
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *BUILD_PINS, *wanted]
     ways.append(([sys.executable, "-m", "venv", folder], pip))
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", "MAKEFLAGS")}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", "MAKEFLAGS")
+    }
     for make, install in ways:
         shutil.rmtree(folder, ignore_errors=True)
         with open(log, "w") as log_file:
@@ -12643,7 +17182,7 @@ def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
 
 
 def _input_key(plan: dict[str, Any], python: str) -> str:
-    """A digest of everything that a frozen program is made from; equal only when freezing would yield the same again."""
+    """A digest of everything a frozen program is made from; equal only when freezing would yield the same again."""
     import hashlib
     import json
 
@@ -12673,7 +17212,7 @@ def _input_key(plan: dict[str, Any], python: str) -> str:
 
 def plan_for_spec(here: str) -> dict[str, Any]:
     """
-    What `build_spec.spec` is to freeze: the plan `build` wrote, or the Dag files beside it when PyInstaller is run by hand.
+    What `build_spec.spec` is to freeze: the plan that `build_bundle` wrote, or by hand the Dag files beside it.
 
     :raises BuildError: no Dag file beside the spec, or one that does not import
     """
@@ -12704,7 +17243,9 @@ def dag_files_beside(folder: str) -> list[str]:
         if name.endswith(".py") and name not in _OUR_OWN and os.path.isfile(path):
             with open(path, "rb") as file:
                 text = file.read()
-            if re.search(rb"(?m)^\s*(from|import)\s+(airflow|coordinator_bundle)\b", text) and re.search(rb"(?i)dag", text):
+            if re.search(rb"(?m)^\s*(from|import)\s+(airflow|coordinator_bundle)\b", text) and re.search(
+                rb"(?i)dag", text
+            ):
                 found.append(path)
     return found
 ########################################################################################################################
@@ -12714,8 +17255,7 @@ def dag_files_beside(folder: str) -> list[str]:
 USAGE_ERROR = 2
 
 _HELP = """\
-usage: {program} [--parse [--json] | --comm=HOST:PORT --logs=HOST:PORT | --stdio | --bundle-metadata
-       {space} | --inspect [FILE] [--source] | --version | --help]
+usage: {program} FLAG ...
 
 {what}
 
@@ -12824,16 +17364,21 @@ def main(arguments: Sequence[str]) -> int:
     try:
         known = _FLAGS if frozen else {**_FLAGS, **_BUILD_FLAGS}
         parsed = Arguments(arguments, known)
-        return _dispatch(parsed, frozen)
+        code = _dispatch(parsed, frozen)
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         print(f"{_program()}: {error}\n{_usage(frozen)}", file=sys.stderr)
         return USAGE_ERROR
     except BundleError as error:
         print(f"{_program()}: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        # Whoever read the output has seen enough, as `head` does.
+    except OSError as error:
+        # What is left in the buffer would raise once more at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # Whoever closes the pipe has read enough, as `head` does.
+        if not isinstance(error, BrokenPipeError):
+            print(f"{_program()}: {error}", file=sys.stderr)
         return 1
 
 
@@ -12854,7 +17399,7 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
     if "--help" in flags or (not flags and not parsed.files):
         print(_help_text(frozen), end="")
         return 0 if "--help" in flags else USAGE_ERROR
-    modes = [
+    modes: list[str] = [
         name for name in ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--version", "--build")
         if name in flags
     ]  # fmt: skip
@@ -12935,7 +17480,7 @@ def _help_text(frozen: bool) -> str:
     else:
         what = "Freezes Airflow Dag files into one executable, or does with the Dag files named what a bundle would do."
     program = _program() if frozen else f"python {_program()} DAG_FILE ..."
-    return _HELP.format(program=program, space=" " * len(program), what=what, building="" if frozen else _BUILDING_HELP)
+    return _HELP.format(program=program, what=what, building="" if frozen else _BUILDING_HELP)
 
 
 def _version_text() -> str:
@@ -12965,7 +17510,7 @@ def _print_manifest(files: DagFiles, frozen: bool) -> int:
     if frozen:
         manifest = read_bundle(sys.executable).manifest
     else:
-        bag = files.load_all()
+        bag = _load_all(files)
         if bag.import_errors:
             raise DagFileError("\n".join(bag.import_errors.values()))
         manifest = bundle_manifest({dag_id: dag.task_ids for dag_id, dag in bag.dags.items()}, files.files[0].name)
@@ -12989,17 +17534,35 @@ def _build(parsed: Arguments) -> int:
 
 def _parse(files: DagFiles, as_json: bool) -> int:
     """Print the Dags of a bundle, for a program or for a person; 1 when a file cannot be imported."""
-    bag = files.load_all()
+    bag = _load_all(files)
     if as_json:
         import json
 
         body = parsing_result(bag, files.files[0].path).to_body()
         print(json.dumps(body, indent=2))
-    else:
+    elif bag.dags:
         print("\n\n".join(describe_dag(dag) for dag in bag.dags.values()))
     for text in bag.import_errors.values():
         print(f"{_program()}: {text}", file=sys.stderr)
+    if not bag.dags and not bag.import_errors and not as_json:
+        raise DagFileError(
+            f"{files.files[0].path}: no Dag in it: Airflow finds those of `with DAG(...)`, of a called @dag function, "
+            "and those that a variable of the file holds"
+        )
     return 1 if bag.import_errors else 0
+
+
+def _load_all(files: DagFiles) -> DagBag:
+    """Import the Dag files. What they print goes to standard error, for standard output belongs to the answer."""
+    sys.stdout.flush()
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        return files.load_all()
+    finally:
+        sys.stdout.flush()
+        os.dup2(answers, 1)
+        os.close(answers)
 
 
 def describe_dag(dag: DAG) -> str:
@@ -13048,8 +17611,9 @@ def _describe_assets(condition: BaseAsset) -> str:
         word = " or " if isinstance(condition, AssetAny) else " and "
         parts = [_describe_assets(each) for each in condition.objects]
         return parts[0] if len(parts) == 1 else f"({word.join(parts)})"
-    return getattr(condition, "name", None) or getattr(condition, "uri", "?")
+    return str(getattr(condition, "name", None) or getattr(condition, "uri", "?"))
 
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
+_defer_to_airflow()

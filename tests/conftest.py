@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -19,15 +20,20 @@ sys.path[:0] = [str(path) for path in (REPO, TESTS, TESTS / "bench") if str(path
 
 # Before any test module can import airflow, which reads its configuration on import.
 if "AIRFLOW_TEST_HOME" not in os.environ:
+    import atexit
+
     import harness
 
-    os.environ["AIRFLOW_TEST_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
-    harness.prepare_environment(Path(os.environ["AIRFLOW_TEST_HOME"]))
+    HOME = tempfile.mkdtemp(prefix="airflow-home-")
+    os.environ["AIRFLOW_TEST_HOME"] = HOME
+    harness.prepare_environment(Path(HOME))
     # The supervisor sometimes waits a whole heartbeat for a process that has closed its streams and not yet exited.
     os.environ["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] = "1"
-    REMOVE_HOME = True
-else:
-    REMOVE_HOME = False
+
+    @atexit.register
+    def remove_home(owner: int = os.getpid()) -> None:
+        if os.getpid() == owner:
+            shutil.rmtree(HOME, ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,11 +59,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=f"says nothing about --runner={runner}"))
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if REMOVE_HOME:
-        shutil.rmtree(os.environ["AIRFLOW_TEST_HOME"], ignore_errors=True)
-
-
 @pytest.fixture(scope="session")
 def airflow() -> Any:
     """The harness, in a process that has imported Airflow; skips where apache-airflow is not installed."""
@@ -70,7 +71,7 @@ def airflow() -> Any:
 
 @pytest.fixture(scope="session")
 def make_bundle(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Callable[..., Path]:
-    """Build a bundle of these Dag files (paths below tests/dags) with the Makefile; returns its path, alone in its folder.
+    """Build a bundle of these Dag files (paths below tests/dags) with the Makefile; its path, alone in its folder.
 
     Each combination is built once a session. Keyword arguments are variables for make.
     """
@@ -106,7 +107,7 @@ def script(out: Path, dag_files: list[Path]) -> None:
     done = subprocess.run([*command, "--bundle-metadata"], capture_output=True, env=clean_environment())
     assert done.returncode == 0, done.stderr.decode()
     manifest = done.stdout[done.stdout.index(b"{") :]
-    program = f"#!/bin/sh\nexec {' '.join(command)} \"$@\"\n".encode()
+    program = f'#!/bin/sh\nexec {" ".join(command)} "$@"\n'.encode()
     trailer = struct.pack("<III32s12x8s", 0, len(manifest), 1, hashlib.sha256(program).digest(), b"AFBNDL01")
     out.write_bytes(program + manifest + trailer)
     out.chmod(0o755)
@@ -120,7 +121,7 @@ def clean_environment() -> dict[str, str]:
 
 @pytest.fixture
 def run(airflow: Any, make_bundle: Callable[..., Path], pytestconfig: pytest.Config) -> Callable[..., Any]:
-    """run(dag_file, dag_id, task_id, **options): one task of a bundle under the real supervisor; see harness.run_task."""
+    """run(dag_file, dag_id, task_id, **options): a bundle's task under the real supervisor; see harness.run_task."""
     own = pytestconfig.getoption("--runner") == "airflow"
 
     def run_in_bundle(dag_file: str, dag_id: str, task_id: str, *, bundle: Path | None = None, **options: Any) -> Any:

@@ -1,12 +1,12 @@
-"""One task under the real supervisor of apache-airflow-task-sdk, against an Execution API that remembers what it was asked.
+"""One task under the real supervisor of apache-airflow-task-sdk, against an Execution API that remembers its calls.
 
-`run_task` runs one task instance to its end, either in a bundle (through the real ExecutableCoordinator, routed by queue)
-or in Airflow's own runner on the same Dag file. Both sides talk to the same `ExecutionAPI`, so two runs can be compared
-call by call (`recording`).
+`run_task` runs one task instance to its end, either in a bundle (through the real ExecutableCoordinator, routed by
+queue) or in Airflow's own runner on the same Dag file. Both sides talk to the same `ExecutionAPI`, so two runs can be
+compared call by call (`recording`).
 
-The API is an httpx transport inside the supervisor's own client: every request is built, encoded, answered and validated
-by Airflow's code, and nothing listens on a port. Its answers follow airflow/api_fastapi/execution_api/routes of
-apache-airflow 3.3.2, its state lives in plain dicts that a test fills before and reads after.
+The API is an httpx transport inside the supervisor's own client: every request is built, encoded, answered and
+validated by Airflow's code, and nothing listens on a port. Its answers follow airflow/api_fastapi/execution_api/routes
+of apache-airflow 3.3.2, its state lives in plain dicts that a test fills before and reads after.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import re
 import tempfile
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 QUEUE = "frozen"
 LOGICAL_DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -45,20 +46,24 @@ def prepare_environment(home: Path) -> None:
     )
 
 
-def warm_up() -> None:
+def warm_up(dag_file_too: bool = True) -> None:
     """Import what a worker that runs Python tasks has imported, so that a fork of this process is Airflow at its best.
 
-    Complete for a plain TaskFlow task: an audit hook on "import" in the forked runner reports nothing after this.
+    dag_file_too: also what importing a TaskFlow Dag file brings in (the decorators' provider, whatever `airflow.sdk`
+        loads when it is asked for a name). Then an audit hook on "import" in the forked runner reports nothing at all;
+        without it fork, Dag parse with the file's own imports, and run remain.
     """
     import importlib
 
     from airflow.sdk.execution_time.schema import get_schema_version_migrator
 
     for name in WARM_MODULES:
+        if name.startswith("airflow.providers.") and not dag_file_too:
+            continue
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     sdk = importlib.import_module("airflow.sdk")
-    for name in sdk.__all__:
+    for name in sdk.__all__ if dag_file_too else ():
         with contextlib.suppress(ImportError, AttributeError):
             getattr(sdk, name)
     get_schema_version_migrator()
@@ -87,7 +92,7 @@ WARM_MODULES = (
 
 
 class Call:
-    """One request the supervisor made: `method`, `path` (no leading slash), `query` (name to list), `body`, `status`."""
+    """One request of the supervisor: `method`, `path` (no leading slash), `query` (name to list), `body`, `status`."""
 
     def __init__(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> None:
         self.method = method
@@ -129,11 +134,23 @@ def asset(name: str, uri: str | None = None, *, group: str = "asset", extra: dic
 
 
 def asset_event(
-    asset: dict[str, Any], *, extra: dict | None = None, aliases: tuple[str, ...] = (), timestamp: datetime = LOGICAL_DATE, **source: Any
+    asset: dict[str, Any],
+    *,
+    extra: dict | None = None,
+    aliases: tuple[str, ...] = (),
+    timestamp: datetime = LOGICAL_DATE,
+    **source: Any,
 ) -> dict[str, Any]:
-    """An asset event as the API server keeps it; `source`: source_task_id, source_dag_id, source_run_id, source_map_index."""
+    """An asset event as the API server keeps it; `source`: the source_task_id, _dag_id, _run_id and _map_index."""
     source = {f"source_{name}": source.get(f"source_{name}") for name in ("task_id", "dag_id", "run_id", "map_index")}
-    return {"timestamp": timestamp, "extra": extra or {}, "asset": asset, "aliases": aliases, "created_dagruns": [], **source}
+    return {
+        "timestamp": timestamp,
+        "extra": extra or {},
+        "asset": asset,
+        "aliases": aliases,
+        "created_dagruns": [],
+        **source,
+    }
 
 
 class ExecutionAPI:
@@ -197,7 +214,7 @@ class ExecutionAPI:
         return run
 
     def answer(self, method: str, path: str, *answers: Any) -> None:
-        """The next requests whose path matches the regular expression get these: a status, (status, detail), or a callable(call)."""
+        """The next requests whose path matches get these instead: a status, (status, detail), or a callable(call)."""
         self.scripts.append((method, re.compile(path), list(answers)))
 
     # What a test reads
@@ -218,8 +235,9 @@ class ExecutionAPI:
         return httpx.MockTransport(self.handle)
 
     def handle(self, request: Any) -> Any:
-        import httpx
         from urllib.parse import parse_qs
+
+        import httpx
 
         path = request.url.path.lstrip("/")
         raw = request.content
@@ -246,7 +264,9 @@ class ExecutionAPI:
         call.status = status
         if status == 204 or call.method == "HEAD":
             return httpx.Response(status, headers=headers)
-        return httpx.Response(status, content=json.dumps(content, default=iso), headers={"content-type": "application/json", **headers})
+        return httpx.Response(
+            status, content=json.dumps(content, default=iso), headers={"content-type": "application/json", **headers}
+        )
 
     def route(self, call: Call, headers: dict[str, str]) -> tuple[int, Any]:
         for method, pattern, function in ROUTES:
@@ -266,20 +286,35 @@ class ExecutionAPI:
 
     def live_ti(self, ti_id: str) -> dict[str, Any]:
         if ti_id in self.archived:
-            raise Refused(410, {"reason": "not_found", "message": "Task Instance not found, it may have been moved to the Task Instance History table"})
+            raise Refused(
+                410,
+                {
+                    "reason": "not_found",
+                    "message": "Task Instance not found, it may have been moved to the Task Instance History table",
+                },
+            )
         return self.ti(ti_id)
 
     def ti_run(self, call: Call, ti_id: str) -> tuple[int, Any]:
         ti = self.ti(ti_id)
         body = call.body
         if ti["state"] != "queued":
-            raise Refused(409, {"reason": "invalid_state", "message": "TI was not in a state where it could be marked as running", "previous_state": ti["state"]})
+            raise Refused(
+                409,
+                {
+                    "reason": "invalid_state",
+                    "message": "TI was not in a state where it could be marked as running",
+                    "previous_state": ti["state"],
+                },
+            )
         ti.update(state="running", pid=body["pid"], hostname=body["hostname"])
         if not ti["next_kwargs"]:
             ti["start_date"] = parse_date(body["start_date"])
         run = self.dag_runs[ti["dag_id"], ti["run_id"]]
         place = (ti["dag_id"], ti["run_id"], ti["task_id"])
-        keys = [] if ti["next_method"] else [k[3] for k in self.xcoms if k[:3] == place and ti["map_index"] in (-1, k[4])]
+        keys = (
+            [] if ti["next_method"] else [k[3] for k in self.xcoms if k[:3] == place and ti["map_index"] in (-1, k[4])]
+        )
         context = {
             "dag_run": run,
             "task_reschedule_count": len(self.reschedules.get(ti_id, ())),
@@ -299,7 +334,14 @@ class ExecutionAPI:
         if ti["state"] == state:
             return 200, None
         if ti["state"] != "running":
-            raise Refused(409, {"reason": "invalid_state", "message": "TI was not in the running state so it cannot be updated", "previous_state": ti["state"]})
+            raise Refused(
+                409,
+                {
+                    "reason": "invalid_state",
+                    "message": "TI was not in the running state so it cannot be updated",
+                    "previous_state": ti["state"],
+                },
+            )
         ti["state"] = state
         if state == "up_for_retry":
             self.archived.add(ti_id)
@@ -316,9 +358,24 @@ class ExecutionAPI:
     def ti_heartbeat(self, call: Call, ti_id: str) -> tuple[int, Any]:
         ti = self.live_ti(ti_id)
         if (ti["hostname"], ti["pid"]) != (call.body["hostname"], call.body["pid"]):
-            raise Refused(409, {"reason": "running_elsewhere", "message": "TI is already running elsewhere", "current_hostname": ti["hostname"], "current_pid": ti["pid"]})
+            raise Refused(
+                409,
+                {
+                    "reason": "running_elsewhere",
+                    "message": "TI is already running elsewhere",
+                    "current_hostname": ti["hostname"],
+                    "current_pid": ti["pid"],
+                },
+            )
         if ti["state"] != "running":
-            raise Refused(409, {"reason": "not_running", "message": "TI is no longer in the running state and task should terminate", "current_state": ti["state"]})
+            raise Refused(
+                409,
+                {
+                    "reason": "not_running",
+                    "message": "TI is no longer in the running state and task should terminate",
+                    "current_state": ti["state"],
+                },
+            )
         return 204, None
 
     def ti_rendered_fields(self, call: Call, ti_id: str) -> tuple[int, Any]:
@@ -349,7 +406,9 @@ class ExecutionAPI:
 
     def matching_tis(self, call: Call) -> list[dict[str, Any]]:
         q = call.query
-        found = [ti for ti in [*self.task_instances.values(), *self.other_task_instances] if ti["dag_id"] == q["dag_id"][0]]
+        found = [
+            ti for ti in [*self.task_instances.values(), *self.other_task_instances] if ti["dag_id"] == q["dag_id"][0]
+        ]
         if "task_ids" in q:
             found = [ti for ti in found if ti["task_id"] in q["task_ids"]]
         if "task_group_id" in q:
@@ -379,7 +438,11 @@ class ExecutionAPI:
         tis = [*self.task_instances.values(), *self.other_task_instances]
         rows = [ti for ti in tis if (ti["dag_id"], ti["run_id"]) == place and ti["state"] in TERMINAL_STATES]
         names = ("task_id", "map_index", "state", "operator", "duration")
-        return 200, {"breadcrumbs": [{n: ti.get(n) for n in names} for ti in sorted(rows, key=lambda t: (t["task_id"], t["map_index"]))]}
+        return 200, {
+            "breadcrumbs": [
+                {n: ti.get(n) for n in names} for ti in sorted(rows, key=lambda t: (t["task_id"], t["map_index"]))
+            ]
+        }
 
     def ti_previous(self, call: Call, dag_id: str, task_id: str) -> tuple[int, Any]:
         q = call.query
@@ -396,7 +459,17 @@ class ExecutionAPI:
         if not rows:
             return 200, None
         date, ti = max(rows, key=lambda row: row[0])
-        names = ("task_id", "dag_id", "run_id", "start_date", "end_date", "state", "try_number", "map_index", "duration")
+        names = (
+            "task_id",
+            "dag_id",
+            "run_id",
+            "start_date",
+            "end_date",
+            "state",
+            "try_number",
+            "map_index",
+            "duration",
+        )
         return 200, {**{n: ti.get(n) for n in names}, "logical_date": date}
 
     def reschedule_start_date(self, call: Call, ti_id: str) -> tuple[int, Any]:
@@ -405,12 +478,16 @@ class ExecutionAPI:
     # XComs
 
     def xcom_rows(self, dag_id: str, run_id: str, task_id: str, key: str, prior: bool = False) -> list[tuple[int, Any]]:
-        """(map index, value), by map index; `prior` adds earlier runs behind this one, as `include_prior_dates` does."""
+        """(map index, value), by map index; `prior` adds earlier runs behind it, as `include_prior_dates` does."""
         rows = [(k[4], v) for k, v in self.xcoms.items() if k[:4] == (dag_id, run_id, task_id, key)]
         rows.sort(key=lambda row: row[0])
         if prior:
             date = self.dag_runs[dag_id, run_id]["logical_date"]
-            earlier = [r for r in self.dag_runs.values() if r["dag_id"] == dag_id and r["logical_date"] and date and r["logical_date"] < date]
+            earlier = [
+                r
+                for r in self.dag_runs.values()
+                if r["dag_id"] == dag_id and r["logical_date"] and date and r["logical_date"] < date
+            ]
             for run in sorted(earlier, key=lambda r: r["logical_date"], reverse=True):
                 rows += self.xcom_rows(dag_id, run["run_id"], task_id, key)
         return rows
@@ -421,7 +498,10 @@ class ExecutionAPI:
         for index, value in self.xcom_rows(*place, prior=prior):
             if index == map_index:
                 return 200, {"key": place[3], "value": value}
-        raise not_found(f"XCom with key={place[3]!r} {map_index=} not found for task {place[2]!r} in DAG run {place[1]!r} of {place[0]!r}")
+        raise not_found(
+            f"XCom with key={place[3]!r} {map_index=} not found for task {place[2]!r} "
+            f"in DAG run {place[1]!r} of {place[0]!r}"
+        )
 
     def xcom_item(self, call: Call, dag_id: str, run_id: str, task_id: str, key: str, offset: str) -> tuple[int, Any]:
         values = [value for _, value in self.xcom_rows(dag_id, run_id, task_id, key)]
@@ -441,7 +521,13 @@ class ExecutionAPI:
 
     def xcom_set(self, call: Call, *place: str) -> tuple[int, Any]:
         if int(call.query.get("mapped_length", ["0"])[0]) > 1024:
-            raise Refused(400, {"reason": "unmappable_return_value_length", "message": "pushed value is too large to map as a downstream's dependency"})
+            raise Refused(
+                400,
+                {
+                    "reason": "unmappable_return_value_length",
+                    "message": "pushed value is too large to map as a downstream's dependency",
+                },
+            )
         self.xcoms[(*place, int(call.query.get("map_index", ["-1"])[0]))] = call.body  # type: ignore[index]
         return 201, {"message": "XCom successfully set"}
 
@@ -544,7 +630,9 @@ class ExecutionAPI:
 
     def events_by_asset(self, call: Call) -> tuple[int, Any]:
         name, uri = (call.query.get(n, [""])[0] for n in ("name", "uri"))
-        return self.events(call, lambda e: (not name or e["asset"]["name"] == name) and (not uri or e["asset"]["uri"] == uri))
+        return self.events(
+            call, lambda e: (not name or e["asset"]["name"] == name) and (not uri or e["asset"]["uri"] == uri)
+        )
 
     def events_by_alias(self, call: Call) -> tuple[int, Any]:
         return self.events(call, lambda e: call.query["name"][0] in e["aliases"])
@@ -555,7 +643,14 @@ class ExecutionAPI:
         if dag_id not in self.dags:
             raise not_found(f"The Dag with dag_id: `{dag_id}` was not found")
         plain = {"is_paused": False, "bundle_name": "dags", "bundle_version": None, "relative_fileloc": f"{dag_id}.py"}
-        return 200, {"dag_id": dag_id, **plain, "owners": "airflow", "tags": [], "next_dagrun": None, **self.dags[dag_id]}
+        return 200, {
+            "dag_id": dag_id,
+            **plain,
+            "owners": "airflow",
+            "tags": [],
+            "next_dagrun": None,
+            **self.dags[dag_id],
+        }
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         if (dag_id, run_id) not in self.dag_runs:
@@ -572,10 +667,24 @@ class ExecutionAPI:
         if dag_id not in self.dags:
             raise not_found(f"Dag with dag_id: '{dag_id}' not found")
         if (dag_id, run_id) in self.dag_runs:
-            raise Refused(409, {"reason": "already_exists", "message": f"A run already exists for Dag '{dag_id}' with run_id '{run_id}'"})
+            raise Refused(
+                409,
+                {
+                    "reason": "already_exists",
+                    "message": f"A run already exists for Dag '{dag_id}' with run_id '{run_id}'",
+                },
+            )
         body = call.body or {}
         date = parse_date(body["logical_date"]) if body.get("logical_date") else None
-        self.add_dag_run(dag_id, run_id, logical_date=date, state="queued", run_type="operator_triggered", conf=body.get("conf") or {}, note=body.get("note"))
+        self.add_dag_run(
+            dag_id,
+            run_id,
+            logical_date=date,
+            state="queued",
+            run_type="operator_triggered",
+            conf=body.get("conf") or {},
+            note=body.get("note"),
+        )
         return 204, None
 
     def run_clear(self, call: Call, dag_id: str, run_id: str) -> tuple[int, Any]:
@@ -595,7 +704,11 @@ class ExecutionAPI:
         return 200, len(found)
 
     def previous_run(self, dag_id: str, before: datetime, state: str | None) -> dict[str, Any] | None:
-        runs = [r for r in self.dag_runs.values() if r["dag_id"] == dag_id and r["logical_date"] and r["logical_date"] < before]
+        runs = [
+            r
+            for r in self.dag_runs.values()
+            if r["dag_id"] == dag_id and r["logical_date"] and r["logical_date"] < before
+        ]
         runs = [r for r in runs if state in (None, r["state"])]
         return max(runs, key=lambda r: r["logical_date"], default=None)
 
@@ -614,18 +727,31 @@ class ExecutionAPI:
 
     def hitl_detail(self, ti_id: str) -> dict[str, Any]:
         if ti_id not in self.hitl:
-            raise not_found("HITLDetail not found. This happens most likely due to clearing task instance before receiving response.")
+            raise not_found(
+                "HITLDetail not found. "
+                "This happens most likely due to clearing task instance before receiving response."
+            )
         return self.hitl[ti_id]
 
     def hitl_response(self, ti_id: str) -> dict[str, Any]:
-        empty = {"response_received": False, "responded_by_user": None, "responded_at": None, "chosen_options": None, "params_input": {}}
+        empty = {
+            "response_received": False,
+            "responded_by_user": None,
+            "responded_at": None,
+            "chosen_options": None,
+            "params_input": {},
+        }
         return {**empty, **self.hitl_detail(ti_id).get("response", {})}
 
     def hitl_update(self, call: Call, ti_id: str) -> tuple[int, Any]:
         if self.hitl_response(ti_id)["response_received"]:
             raise Refused(409, f"Human-in-the-loop detail for Task Instance with id {ti_id} already exists.")
         answer = {"response_received": True, "responded_at": datetime.now(timezone.utc)}
-        self.hitl[ti_id]["response"] = {**answer, "chosen_options": call.body["chosen_options"], "params_input": call.body["params_input"]}
+        self.hitl[ti_id]["response"] = {
+            **answer,
+            "chosen_options": call.body["chosen_options"],
+            "params_input": call.body["params_input"],
+        }
         return 200, self.hitl_response(ti_id)
 
     def hitl_get(self, call: Call, ti_id: str) -> tuple[int, Any]:
@@ -740,7 +866,8 @@ class Result:
 
     def __repr__(self) -> str:
         calls = "\n  ".join(map(repr, self.calls))
-        return f"<Result state={self.state} final_state={self.final_state} exit={self.exit_code} error={self.error!r}\n  {calls}\n{self.log()}>"
+        ends = f"state={self.state} final_state={self.final_state} exit={self.exit_code} error={self.error!r}"
+        return f"<Result {ends}\n  {calls}\n{self.log()}>"
 
 
 @contextlib.contextmanager
@@ -756,11 +883,15 @@ def environment(values: dict[str, str | None]) -> Iterator[None]:
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
 
 
-def routing(bundle_dir: Path | None, dags_dir: Path, queue: str = QUEUE, startup_timeout: float = 10.0) -> dict[str, str | None]:
-    """Airflow's configuration for one run, as environment variables: where Dag files lie and which queue goes to bundles."""
+def routing(
+    bundle_dir: Path | None, dags_dir: Path, queue: str = QUEUE, startup_timeout: float = 10.0
+) -> dict[str, str | None]:
+    """Airflow's configuration for one run, as environment variables: the Dag folder, the queue that goes to bundles."""
     local = "airflow.dag_processing.bundles.local.LocalDagBundle"
     env: dict[str, str | None] = {
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([{"name": "dags", "classpath": local, "kwargs": {"path": str(dags_dir)}}]),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
+            [{"name": "dags", "classpath": local, "kwargs": {"path": str(dags_dir)}}]
+        ),
         "AIRFLOW__SDK__COORDINATORS": None,
         "AIRFLOW__SDK__QUEUE_TO_COORDINATOR": None,
     }
@@ -772,7 +903,16 @@ def routing(bundle_dir: Path | None, dags_dir: Path, queue: str = QUEUE, startup
     return env
 
 
-def task_instance(dag_id: str, task_id: str, *, run_id: str = "manual__run", try_number: int = 1, map_index: int = -1, queue: str = QUEUE, ti_id: str | None = None) -> Any:
+def task_instance(
+    dag_id: str,
+    task_id: str,
+    *,
+    run_id: str = "manual__run",
+    try_number: int = 1,
+    map_index: int = -1,
+    queue: str = QUEUE,
+    ti_id: str | None = None,
+) -> Any:
     """The TaskInstance an executor hands to the supervisor."""
     from airflow.sdk.api.datamodels._generated import TaskInstance
 
@@ -850,7 +990,9 @@ def run_task(
     result = Result(api, ti)
     with contextlib.ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="task-log-")))
-        settings = routing(Path(bundle_dir) if bundle_dir is not None else None, dag_file.parent, queue, startup_timeout)
+        settings = routing(
+            Path(bundle_dir) if bundle_dir is not None else None, dag_file.parent, queue, startup_timeout
+        )
         stack.enter_context(environment({**settings, "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(logs), **(env or {})}))
         reset_coordinator_manager()
         client = stack.enter_context(Client(base_url="http://execution-api", token="token", transport=api.transport()))
@@ -864,7 +1006,12 @@ def run_task(
             started = time.perf_counter()
             try:
                 result.exit_code = supervise_task(
-                    ti=ti, bundle_info=BundleInfo(name="dags"), dag_rel_path=dag_file.name, token="token", client=client, log_path="task.log"
+                    ti=ti,
+                    bundle_info=BundleInfo(name="dags"),
+                    dag_rel_path=dag_file.name,
+                    token="token",
+                    client=client,
+                    log_path="task.log",
                 )
             except Exception as error:
                 result.error = error

@@ -6,8 +6,9 @@ Outcomes are read from what the supervisor asked of the Execution API, as a depl
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -130,7 +131,9 @@ def test_the_example_hands_values_from_task_to_task(run: Run, airflow: Any) -> N
         assert api.states()[-1] == "success", result
     place = ("example_etl", "manual__run")
     assert api.xcoms[(*place, "transform", "total", -1)] == 118.03
-    assert api.xcoms[(*place, "load", "return_value", -1)] == "postgres://db.example/sales/orders/2026-01-02: 118.03 (Ada)"
+    assert (
+        api.xcoms[(*place, "load", "return_value", -1)] == "postgres://db.example/sales/orders/2026-01-02: 118.03 (Ada)"
+    )
 
 
 def test_multiple_outputs_become_one_xcom_each_and_one_for_all(run: Run) -> None:
@@ -203,7 +206,9 @@ def test_a_variable_comes_from_the_api(run: Run) -> None:
 
 
 def test_a_variable_in_the_environment_wins_and_the_api_is_not_asked(run: Run) -> None:
-    result = run("lookups.py", "lookups", "read_variable", variables={"greeting": "api"}, env={"AIRFLOW_VAR_GREETING": "env"})
+    result = run(
+        "lookups.py", "lookups", "read_variable", variables={"greeting": "api"}, env={"AIRFLOW_VAR_GREETING": "env"}
+    )
     assert result.xcom() == "env", result
     assert result.api.asked("GET", "^variables/") == []
 
@@ -242,8 +247,16 @@ def test_a_connection_comes_from_the_api_whole(run: Run) -> None:
 
 def test_a_connection_in_the_environment_wins(run: Run) -> None:
     uri = "postgres://someone:hidden@elsewhere:1/other"
-    result = run("lookups.py", "lookups", "read_connection", connections={"warehouse": WAREHOUSE}, env={"AIRFLOW_CONN_WAREHOUSE": uri})
-    assert (result.xcom("host"), result.xcom("login"), result.xcom("schema")) == ("elsewhere", "someone", "other"), result
+    result = run(
+        "lookups.py",
+        "lookups",
+        "read_connection",
+        connections={"warehouse": WAREHOUSE},
+        env={"AIRFLOW_CONN_WAREHOUSE": uri},
+    )
+    assert (result.xcom("host"), result.xcom("login"), result.xcom("schema")) == ("elsewhere", "someone", "other"), (
+        result
+    )
     assert result.api.asked("GET", "^connections/") == []
 
 
@@ -383,8 +396,18 @@ SAME = [
     ("outcomes.py", "outcomes", "exits", {}),
     ("outcomes.py", "outcomes", "waits", {}),
     ("outcomes.py", "outcomes", "succeeds", {"xcoms": {("succeeds", "old"): 1}}),
-    ("example_etl.py", "example_etl", "transform", {"xcoms": {"extract": [{"customer": "A", "amount": "1", "currency": "EUR"}]}}),
-    ("example_etl.py", "example_etl", "load", {"xcoms": {("transform", "total"): 1.5, ("transform", "best_customer"): "A"}}),
+    (
+        "example_etl.py",
+        "example_etl",
+        "transform",
+        {"xcoms": {"extract": [{"customer": "A", "amount": "1", "currency": "EUR"}]}},
+    ),
+    (
+        "example_etl.py",
+        "example_etl",
+        "load",
+        {"xcoms": {("transform", "total"): 1.5, ("transform", "best_customer"): "A"}},
+    ),
     ("classic.py", "classic", "start", {}),
     ("classic.py", "classic", "greet", {}),
     ("classic.py", "classic", "shout", {"xcoms": {"greet": "hello", ("greet", "greeted"): "Ada"}}),
@@ -393,7 +416,7 @@ SAME = [
     ("context.py", "context", "all_of_it", {}),
     ("context.py", "context", "pushes", {}),
     ("context.py", "context", "pulls", {"xcoms": {("pushes", "rows"): [1]}}),
-    ("context.py", "context", "templated", {}),
+    ("templated.py", "templated", "echo", {"variables": {"greeting": "hello"}}),
     ("context.py", "context", "settings", {"variables": {"text": "t", "json": "{}"}}),
     ("lookups.py", "lookups", "read_variable", {"variables": {"greeting": "hello"}}),
     ("lookups.py", "lookups", "read_missing_variable", {}),
@@ -405,7 +428,9 @@ SAME = [
 ]
 
 
-@pytest.mark.parametrize(("dag_file", "dag_id", "task_id", "options"), SAME, ids=[f"{row[2]}-{n}" for n, row in enumerate(SAME)])
+@pytest.mark.parametrize(
+    ("dag_file", "dag_id", "task_id", "options"), SAME, ids=[f"{row[2]}-{n}" for n, row in enumerate(SAME)]
+)
 def test_a_task_makes_the_calls_it_makes_in_airflow(
     run: Run, airflow: Any, dag_file: str, dag_id: str, task_id: str, options: dict[str, Any]
 ) -> None:

@@ -1,4 +1,4 @@
-"""What a task can know about its run: context, params, templates."""
+"""What a task can know about its run: context, params, settings."""
 
 from __future__ import annotations
 
@@ -44,10 +44,6 @@ def context():
         return sorted(name for name in ("ds", "ti", "task_instance", "dag_run", "params", "run_id") if name in kwargs)
 
     @task(queue="frozen")
-    def templated(line: str = "") -> str:
-        return line
-
-    @task(queue="frozen")
     def pushes(ti=None) -> None:
         ti.xcom_push(key="rows", value=[1, 2, 3])
         ti.xcom_push(key="when", value=ti.run_id)
@@ -69,7 +65,6 @@ def context():
     by_name()
     by_call()
     all_of_it()
-    templated("{{ ds }} of {{ params.table }}")
     pushes() >> pulls()
     settings()
 

@@ -44,7 +44,7 @@ def example_etl():
     @task
     def load(total: float, best_customer: str) -> str:
         warehouse = Connection.get("warehouse")
-        day = get_current_context()["ds"]
+        day = get_current_context()["dag_run"].run_after.date()
         log.info("writing %.2f for %s to %s", total, day, warehouse.host)
         return f"{warehouse.conn_type}://{warehouse.host}/{warehouse.schema}/orders/{day}: {total} ({best_customer})"
 

@@ -81,14 +81,8 @@ def outcomes():
     def sums_up() -> str:
         return "done"
 
-    ends = [fails(), fails_once(), skips()]
-    succeeds() >> ends
-    ends >> sums_up()
-    fails_for_good()
-    returns_nothing()
-    speaks()
-    exits()
-    waits()
+    ends = [fails(), fails_once(), fails_for_good(), skips(), exits(), returns_nothing(), speaks(), waits()]
+    succeeds() >> ends >> sums_up()
 
 
 outcomes()

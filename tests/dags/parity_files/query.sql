@@ -1,0 +1,3 @@
+select *
+from {{ params.table }}
+where day = "{{ ds }}" -- {{ mine(2) }}

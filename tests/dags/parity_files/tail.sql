@@ -1,0 +1,1 @@
+the tail of {{ dag.dag_id }}

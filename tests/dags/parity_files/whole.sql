@@ -1,0 +1,1 @@
+{% include "parity_files/tail.sql" %}!

@@ -1,0 +1,362 @@
+"""The built binary as a binary: what goes into it, how it is built, and what refuses to be built."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import building
+import pytest
+from building import build, build_python, copy_of_repository, dag_text, freeze_again, make, refuse, run, write_project
+
+import coordinator_bundle as cb
+
+# What only a run of the Dag file inside the bundle can know is told by its tags, which `--parse --json` prints.
+PROJECT = {
+    "my-dag.2024.py": dag_text(
+        "everything",
+        tags="TAGS",
+        before='''"""Docstring of the Dag file."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import helpers
+from reporting.table import render
+import shared_code.deep as deep
+
+if os.environ.get("FAIL_IN_HELPER"):
+    helpers.fail()
+
+HERE = Path(__file__).parent
+
+def asserted():
+    assert False
+
+try:
+    asserted()
+    kept = "assertions-dropped"
+except AssertionError:
+    kept = "assertions-kept"
+
+TAGS = [
+    "doc:" + __doc__,
+    kept,
+    "helper-doc:" + str(helpers.value.__doc__),
+    "helper:" + helpers.value(),
+    "package:" + render(),
+    "sql:" + (HERE / "sql" / "q.sql").read_text().strip(),
+    "included:" + deep.NAME + Path(deep.__file__).with_name("raw.bin").read_text(),
+    "name:" + __name__,
+    "codec:" + "\u65e5\u672c".encode("shift_jis").hex(),
+]
+''',
+    ),
+    "second.py": dag_text("another", before="import helpers\n"),
+    "helpers.py": '''
+def value():
+    """Docstring of a helper."""
+    return "from-helper"
+
+def fail():
+    raise LookupError("helper failed on purpose")
+''',
+    "reporting/__init__.py": "",
+    "reporting/table.py": "from .inner import NAME\n\ndef render():\n    return NAME\n",
+    "reporting/inner.py": "NAME = 'from-package'\n",
+    "sql/q.sql": "select 1\n",
+    "../elsewhere/shared_code/__init__.py": "",
+    "../elsewhere/shared_code/deep.py": "NAME = 'from-elsewhere-'\n",
+    "../elsewhere/shared_code/raw.bin": "raw",
+}
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_project(tmp_path_factory.mktemp("project") / "dags", PROJECT)
+
+
+@pytest.fixture(scope="session")
+def built(project: Path) -> tuple[Path, str]:
+    """A bundle of both Dag files, and what was said while it was built."""
+    out = project.parent / "bundles" / "everything"
+    said = build(
+        project / "my-dag.2024.py",
+        project / "second.py",
+        out=out,
+        INCLUDE=str(project.parent / "elsewhere" / "shared_code"),
+    )
+    return out, said
+
+
+@pytest.fixture(scope="session")
+def tags(built: tuple[Path, str]) -> list[str]:
+    done = run(built[0], "--parse", "--json")
+    assert done.returncode == 0, done.stderr
+    dags = [entry["data"]["dag"] for entry in json.loads(done.stdout)["serialized_dags"]]
+    return next(dag["tags"] for dag in dags if dag["dag_id"] == "everything")
+
+
+def test_airflow_finds_the_bundle_by_each_of_its_dags(built: tuple[Path, str]) -> None:
+    coordinator = pytest.importorskip("airflow.sdk.coordinators.executable.coordinator")
+    for dag_id in ("everything", "another"):
+        assert coordinator._Bundle.find([built[0].parent], dag_id).path == built[0].resolve()
+
+
+def test_the_build_ends_with_path_size_dags_and_the_next_step(built: tuple[Path, str]) -> None:
+    out, said = built
+    last = said.splitlines()[-6:]
+    assert f"{out}  " in last[-5]
+    assert "MiB" in last[-5]
+    assert last[-4:-2] == ["  another: 1 task", "  everything: 1 task"]
+    assert last[-2].startswith("next: ")
+
+
+def test_the_folder_of_the_result_holds_nothing_but_the_result(built: tuple[Path, str]) -> None:
+    assert list(built[0].parent.iterdir()) == [built[0]]
+
+
+def test_assertions_and_docstrings_of_dag_files_and_helpers_survive(tags: list[str]) -> None:
+    assert "assertions-kept" in tags
+    assert "doc:Docstring of the Dag file." in tags
+    assert "helper-doc:Docstring of a helper." in tags
+
+
+def test_helpers_packages_data_and_included_code_are_inside(tags: list[str], project: Path) -> None:
+    wanted = {"helper:from-helper", "package:from-package", "sql:select 1", "included:from-elsewhere-raw"}
+    assert wanted <= set(tags)
+
+
+def test_a_codec_that_nothing_imports_is_inside(tags: list[str]) -> None:
+    assert "codec:93fa967b" in tags
+
+
+def test_a_dag_file_is_a_module_with_airflows_kind_of_name(tags: list[str]) -> None:
+    name = next(tag for tag in tags if tag.startswith("name:"))
+    assert name.startswith("name:unusual_prefix_")
+    assert name.endswith("_my_dag_2024")
+
+
+def test_a_failing_dag_file_is_named_with_its_line(built: tuple[Path, str], project: Path) -> None:
+    done = run(built[0], "--parse", FAIL_IN_HELPER="1")
+    assert done.returncode == 1
+    line = PROJECT["my-dag.2024.py"].splitlines().index("    helpers.fail()") + 1
+    assert f"my-dag.2024.py:{line}:" in done.stderr
+    assert "helper failed on purpose" in done.stderr
+
+
+def test_reading_the_environment_at_import_is_noted_while_building(built: tuple[Path, str]) -> None:
+    assert "FAIL_IN_HELPER" in built[1]
+
+
+def test_bundle_metadata_prints_what_is_embedded(built: tuple[Path, str]) -> None:
+    assert run(built[0], "--bundle-metadata").stdout.encode() == cb.read_bundle(str(built[0])).manifest_text
+
+
+def test_inspect_verifies_itself_and_prints_the_source(built: tuple[Path, str], project: Path) -> None:
+    done = run(built[0], "--inspect")
+    assert done.returncode == 0
+    assert "verified    yes" in done.stdout
+    source = run(built[0], "--inspect", "--source").stdout
+    assert (project / "second.py").read_text() in source
+    assert "#### my-dag.2024.py ####" in source
+
+
+def test_an_edited_bundle_says_so(built: tuple[Path, str], tmp_path: Path) -> None:
+    edited = tmp_path / "edited"
+    edited.write_bytes(built[0].read_bytes().replace(b"Docstring of the Dag file", b"Docstring of the Dag lime"))
+    edited.chmod(0o755)
+    done = run(edited, "--inspect")
+    assert done.returncode == 1
+    assert "changed after packing" in done.stdout
+
+
+def test_nothing_is_left_in_the_temporary_folder(built: tuple[Path, str], tmp_path: Path) -> None:
+    assert run(built[0], "--parse", TMPDIR=str(tmp_path)).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_build_is_quick_and_byte_identical(built: tuple[Path, str], project: Path, tmp_path: Path) -> None:
+    include = str(project.parent / "elsewhere" / "shared_code")
+    dags = (project / "my-dag.2024.py", project / "second.py")
+    assert "as before" in build(*dags, out=tmp_path / "second", INCLUDE=include)
+    assert (tmp_path / "second").read_bytes() == built[0].read_bytes()
+    freeze_again("my-dag.2024")
+    assert "freezing" in build(*dags, out=tmp_path / "third", INCLUDE=include)
+    assert (tmp_path / "third").read_bytes() == built[0].read_bytes()
+
+
+def test_a_changed_helper_is_frozen_anew(project: Path, tmp_path: Path) -> None:
+    files = {"one.py": dag_text("one", tags="[helper.X]", before="import helper\n"), "helper.py": "X = 'old'\n"}
+    write_project(tmp_path, files)
+    build(tmp_path / "one.py", out=tmp_path / "out" / "one")
+    write_project(tmp_path, {"helper.py": "X = 'new'\n"})
+    build(tmp_path / "one.py", out=tmp_path / "out" / "one")
+    assert '"new"' in run(tmp_path / "out" / "one", "--parse", "--json").stdout
+
+
+def test_pyinstaller_by_hand_makes_the_same_bundle(tmp_path: Path) -> None:
+    # The text of this Dag file holds what the bootloader looks for, and the trailer's magic.
+    text = dag_text("hand", before="AWKWARD = b'''" + cb.ARCHIVE_COOKIE.decode() + "AFBNDL01'''\nimport helper\n")
+    folder = write_project(copy_of_repository(tmp_path / "by_hand"), {"hand.py": text, "helper.py": "", "q.sql": ""})
+    build(folder / "hand.py", out=tmp_path / "by_make")
+    command = [str(build_python()), "-m", "PyInstaller", "build_spec.spec"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=building.environment())
+    assert done.returncode == 0, done.stderr
+    by_hand, by_make = cb.read_bundle(str(folder / "dist" / "hand")), cb.read_bundle(str(tmp_path / "by_make"))
+    for one in (by_hand, by_make):
+        assert run(Path(one.path), "--bundle-metadata").stdout.encode() == one.manifest_text
+        del one.manifest["digests"]
+    assert by_hand.manifest == by_make.manifest
+    assert by_hand.source == by_make.source == b""
+    again = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=building.environment())
+    assert again.returncode == 0, again.stderr
+    assert cb.read_bundle(str(folder / "dist" / "hand")).size == by_hand.size
+
+
+def standard_library() -> list[str]:
+    """Every module that this Python can import without a display, a terminal or a side effect on the process."""
+    effects = {"antigravity", "this", "idlelib", "turtledemo", "turtle", "tkinter", "test", "lib2to3", "ensurepip"}
+    effects |= {"__phello__", "__hello__", "_tkinter", "nturl2path", "venv"}
+    names = [name for name in sorted(sys.stdlib_module_names) if name not in effects and "test" not in name]
+    code = "import sys, importlib\nfor name in sys.argv[1:]:\n  try: importlib.import_module(name); print(name)\n"
+    code += "  except Exception: pass\n"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, *names], capture_output=True, text=True)
+    return done.stdout.split()
+
+
+def test_a_dag_file_that_imports_the_whole_standard_library_finds_it(tmp_path: Path) -> None:
+    names = standard_library()
+    assert len(names) > 200
+    more = [
+        "concurrent.futures.process",
+        "multiprocessing.pool",
+        "email.mime.text",
+        "xml.etree.ElementTree",
+        "http.server",
+    ]
+    before = "import warnings\nwarnings.simplefilter('ignore')\n"
+    before += "".join(f"import {name} as _m{number}\n" for number, name in enumerate(names + more))
+    before += "import hashlib, ssl, sqlite3\n"
+    before += "assert hashlib.scrypt and ssl.create_default_context() and sqlite3.connect(':memory:')\n"
+    write_project(tmp_path, {"library.py": dag_text("library", before=before)})
+    build(tmp_path / "library.py", out=tmp_path / "out" / "library")
+    done = run(tmp_path / "out" / "library", "--parse")
+    assert done.returncode == 0, done.stderr
+
+
+def test_declared_dependencies_are_installed_and_inside(tmp_path: Path) -> None:
+    before = '# /// script\n# dependencies = ["humanize==4.12.3"]\n# ///\nimport humanize\n'
+    write_project(tmp_path, {"sizes.py": dag_text("sizes", tags="[humanize.naturalsize(10**6)]", before=before)})
+    build(tmp_path / "sizes.py", out=tmp_path / "out" / "sizes")
+    assert "1.0 MB" in run(tmp_path / "out" / "sizes", "--parse", "--json").stdout
+
+
+# ---- What refuses to be built, before the slow step
+
+CYCLE = "    a, b = one(), one.override(task_id='b')()\n    a >> b >> a\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"etl.py": "def broken(:\n"}, ["etl.py:1:"]),
+        ({"etl.py": dag_text("etl") + "\nraise KeyError('at the end')\n"}, ["etl.py:15:", "at the end"]),
+        ({"etl.py": "import no_such_package_at_all\n"}, ["etl.py:1:", "no_such_package_at_all", "dependencies = ["]),
+        ({"etl.py": "x = 1\n"}, ["no Dag in it"]),
+        ({"etl.py": dag_text("etl") + dag_text("etl")}, ["etl.py:", "'etl'", "twice"]),
+        ({"etl.py": dag_text("etl").replace("    one()\n", CYCLE)}, ["etl.py:", "ycle"]),
+        ({"etl.py": '# /// script\n# requires-python = ">=3.99"\n# ///\n' + dag_text("etl")}, ["3.99", "PYTHON="]),
+        ({"etl.py": "import sys\nsys.exit(3)\n"}, ["etl.py"]),
+        ({"etl.py": "import os\nos._exit(3)\n"}, ["ended the process"]),
+    ],
+    ids=["syntax", "raises", "missing module", "no Dag", "one id twice", "cycle", "other Python", "exit", "dies"],
+)
+def test_a_wrong_dag_file_is_refused_with_file_and_line(tmp_path: Path, files: dict, said: list[str]) -> None:
+    write_project(tmp_path / "dags", files)
+    out = refuse(tmp_path / "dags" / "etl.py", out=tmp_path / "bundles" / "etl")
+    for part in said:
+        assert part in out, out
+
+
+def test_two_files_with_one_dag_id_are_refused(tmp_path: Path) -> None:
+    write_project(tmp_path / "dags", {"a.py": dag_text("same"), "b.py": dag_text("same")})
+    said = refuse(tmp_path / "dags" / "a.py", tmp_path / "dags" / "b.py", out=tmp_path / "bundles" / "x")
+    assert "b.py:" in said
+    assert "a.py:" in said
+
+
+def test_a_refused_build_leaves_the_older_bundle_as_it_was(tmp_path: Path) -> None:
+    write_project(tmp_path / "dags", {"etl.py": "raise RuntimeError"})
+    (tmp_path / "bundles").mkdir()
+    (tmp_path / "bundles" / "etl").write_text("older")
+    refuse(tmp_path / "dags" / "etl.py", out=tmp_path / "bundles" / "etl")
+    assert (tmp_path / "bundles" / "etl").read_text() == "older"
+
+
+def test_a_package_that_cannot_be_installed_is_named(tmp_path: Path) -> None:
+    before = '# /// script\n# dependencies = ["msgpack==0.0.0.1"]\n# ///\n'
+    write_project(tmp_path / "dags", {"etl.py": dag_text("etl", before=before)})
+    assert "msgpack==0.0.0.1" in refuse(tmp_path / "dags" / "etl.py", out=tmp_path / "bundles" / "etl")
+
+
+def test_missing_build_programs_are_named_with_their_package(tmp_path: Path) -> None:
+    write_project(tmp_path, {"etl.py": dag_text("etl")})
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import coordinator_bundle as b; raise SystemExit(b.build_main())"
+    )
+    command = [sys.executable, "-B", "-c", code, str(building.REPO)]
+    changes = {"PATH": str(tmp_path), "DAG": str(tmp_path / "etl.py"), "OUT": str(tmp_path / "out")}
+    done = subprocess.run(command, capture_output=True, text=True, env=building.environment(**changes))
+    assert done.returncode == 1
+    assert "objcopy and strip not found" in done.stderr
+    assert "binutils" in done.stderr
+
+
+def test_make_bundle_without_a_dag_file_says_how(tmp_path: Path) -> None:
+    done = make("bundle")
+    assert done.returncode != 0
+    assert "DAG=my_dag.py" in done.stdout
+
+
+def test_make_help_lists_the_targets() -> None:
+    done = make("help")
+    assert all(word in done.stdout for word in ("make bundle", "make test", "make clean", "INCLUDE"))
+
+
+def test_a_build_killed_half_way_leaves_no_bundle_and_the_next_one_succeeds(tmp_path: Path) -> None:
+    write_project(tmp_path / "dags", {"killed.py": dag_text("killed")})
+    out = tmp_path / "bundles" / "killed"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import coordinator_bundle as b; raise SystemExit(b.build_main())"
+    )
+    changes = {"DAG": str(tmp_path / "dags" / "killed.py"), "OUT": str(out)}
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-B", "-c", code, str(building.REPO)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=building.environment(**changes),
+        start_new_session=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if "freezing" in line:
+            time.sleep(1)
+            os.killpg(process.pid, 9)
+            break
+    process.wait()
+    assert not out.exists()
+    build(tmp_path / "dags" / "killed.py", out=out)
+    assert run(out, "--parse").returncode == 0
+
+
+def test_the_module_needs_nothing_but_the_standard_library_to_be_imported() -> None:
+    code = f"import sys; sys.path.insert(0, {str(building.REPO)!r}); import coordinator_bundle"
+    assert importlib.util.find_spec("coordinator_bundle")
+    subprocess.run([sys.executable, "-I", "-S", "-B", "-c", code], check=True)

@@ -1,0 +1,435 @@
+"""The bundle file and what goes into it, judged by Airflow's own reader where there is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from pathlib import Path
+
+import building
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import coordinator_bundle as cb
+
+MANIFEST = cb.bundle_manifest({"etl": ["extract", "load"]}, "etl.py")
+SOURCE = b"# the Dag file\nprint('etl')\n"
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@pytest.fixture(scope="session")
+def coordinator():
+    return pytest.importorskip("airflow.sdk.coordinators.executable.coordinator")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "program"
+    path.write_bytes(b"\x7fELF" + random.Random(7).randbytes(3000))
+    return path
+
+
+@pytest.fixture
+def bundle(program: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    cb.append_trailer(str(program), SOURCE, MANIFEST, str(folder / "etl"))
+    return folder / "etl"
+
+
+def accepted_by_us(path: Path) -> bool:
+    try:
+        cb.read_bundle(str(path))
+    except cb.BundleFormatError:
+        return False
+    return True
+
+
+def accepted_by_airflow(coordinator, path: Path) -> bool:
+    coordinator._digest_cache.clear()
+    try:
+        return coordinator._Bundle.find([path.parent], "etl").path == path.resolve()
+    except FileNotFoundError:
+        return False
+
+
+def test_airflow_finds_the_bundle_by_dag_id_and_reads_the_same_manifest(coordinator, bundle: Path) -> None:
+    assert coordinator._Bundle.find([bundle.parent], "etl").schema_version == cb.SCHEMA_VERSION
+    assert coordinator._read_bundle_metadata(bundle) == cb.read_bundle(str(bundle)).manifest
+    with pytest.raises(FileNotFoundError):
+        coordinator._Bundle.find([bundle.parent], "another")
+
+
+def test_a_packed_bundle_holds_program_source_and_manifest(program: Path, bundle: Path) -> None:
+    found = cb.read_bundle(str(bundle))
+    assert bundle.read_bytes()[: found.source_start] == program.read_bytes()
+    assert found.source == SOURCE
+    assert found.manifest["dags"] == {"etl": {"tasks": ["extract", "load"]}}
+    assert found.manifest["digests"]["integrity"] == found.trailer.binary_sha256.hex()
+    assert os.access(bundle, os.X_OK)
+
+
+def test_every_changed_byte_of_source_manifest_and_trailer_is_refused(bundle: Path) -> None:
+    data = bundle.read_bytes()
+    start = cb.read_bundle(str(bundle)).source_start
+    for position in range(start, len(data)):
+        for flip in (0x01, 0x20, 0xFF):
+            changed = bytearray(data)
+            changed[position] ^= flip
+            bundle.write_bytes(changed)
+            assert not accepted_by_us(bundle), f"byte {position - start} of {len(data) - start}, ^ {flip:#x}"
+
+
+def test_changed_bytes_of_the_program_are_refused(bundle: Path) -> None:
+    data = bundle.read_bytes()
+    start = cb.read_bundle(str(bundle)).source_start
+    for position in random.Random(3).sample(range(start), 200):
+        changed = bytearray(data)
+        changed[position] ^= 1
+        bundle.write_bytes(changed)
+        assert not accepted_by_us(bundle)
+
+
+def test_every_truncation_is_refused(bundle: Path) -> None:
+    data = bundle.read_bytes()
+    for length in range(len(data) - 1, -1, -7):
+        bundle.write_bytes(data[:length])
+        assert not accepted_by_us(bundle)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_we_accept_airflow_accepts(coordinator, tmp_path_factory, data) -> None:
+    folder = tmp_path_factory.mktemp("mutants")
+    program, path = folder.parent / f"{folder.name}.program", folder / "etl"
+    program.write_bytes(b"\x7fELF program")
+    manifest = data.draw(
+        st.sampled_from(
+            [
+                MANIFEST,
+                {**MANIFEST, "dags": {}},
+                {**MANIFEST, "dags": {"etl": []}},
+                {**MANIFEST, "sdk": {**MANIFEST["sdk"], "supervisor_schema_version": "2026-06-17"}},
+                {**MANIFEST, "sdk": {"language": "python", "version": "1"}},
+                {"dags": {"etl": {"tasks": []}}},
+            ]
+        )
+    )
+    rendered = cb.render_manifest({**manifest, "digests": {"integrity": "0", "cache": "0"}})
+    source = data.draw(st.binary(max_size=30))
+    import hashlib
+
+    digest = hashlib.sha256(program.read_bytes()).digest()
+    trailer = cb.Trailer(len(source), len(rendered), digest).pack()
+    raw = bytearray(program.read_bytes() + source + rendered + trailer)
+    for _ in range(data.draw(st.integers(0, 2))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(raw)
+    path.chmod(data.draw(st.sampled_from([0o755, 0o644])))
+    if accepted_by_us(path):
+        assert accepted_by_airflow(coordinator, path)
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_no_bundle_and_no_crash(tmp_path_factory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "arbitrary"
+    for content in (data, data + cb.TRAILER_MAGIC, data + bytes(56) + cb.TRAILER_MAGIC):
+        path.write_bytes(content)
+        path.chmod(0o755)
+        assert not accepted_by_us(path)
+
+
+@given(st.dictionaries(text, st.lists(text, max_size=5), min_size=1, max_size=5), text)
+def test_yaml_reads_a_manifest_as_json_does(dags: dict[str, list[str]], source: str) -> None:
+    yaml = pytest.importorskip("yaml")
+    manifest = cb.bundle_manifest(dags, source)
+    rendered = cb.render_manifest(manifest)
+    assert yaml.safe_load(rendered.decode()) == json.loads(rendered) == manifest
+    assert rendered == cb.render_manifest(json.loads(rendered))
+
+
+def test_a_manifest_does_not_depend_on_the_order_of_dags() -> None:
+    one = cb.render_manifest(cb.bundle_manifest({"a": ["x"], "b": ["z", "y"]}, "f.py"))
+    assert one == cb.render_manifest(cb.bundle_manifest({"b": ["z", "y"], "a": ["x"]}, "f.py"))
+    assert json.loads(one)["dags"]["b"]["tasks"] == ["z", "y"]
+
+
+def test_a_manifest_without_dags_is_refused() -> None:
+    with pytest.raises(cb.BundleFormatError, match="no Dag"):
+        cb.bundle_manifest({}, "empty.py")
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.binary(min_size=32, max_size=32))
+def test_a_trailer_survives_the_round_trip(source_len: int, metadata_len: int, digest: bytes) -> None:
+    packed = cb.Trailer(source_len, metadata_len, digest).pack()
+    assert len(packed) == 64
+    again = cb.Trailer.unpack(packed)
+    assert (again.source_len, again.metadata_len, again.binary_sha256) == (source_len, metadata_len, digest)
+
+
+def test_a_trailer_refuses_what_it_cannot_say() -> None:
+    for arguments in ((2**32, 0, bytes(32)), (0, -1, bytes(32)), (0, 0, bytes(31))):
+        with pytest.raises(cb.BundleFormatError):
+            cb.Trailer(*arguments)
+
+
+def test_packing_a_bundle_again_replaces_its_regions(bundle: Path, program: Path) -> None:
+    first = bundle.read_bytes()
+    cb.append_trailer(str(bundle), SOURCE, MANIFEST, str(bundle))
+    assert bundle.read_bytes() == first
+    cb.append_trailer(str(bundle), b"# other\n", MANIFEST, str(bundle))
+    found = cb.read_bundle(str(bundle))
+    assert found.source == b"# other\n"
+    assert found.source_start == program.stat().st_size
+
+
+def test_packing_that_fails_leaves_the_old_file_and_nothing_else(bundle: Path, tmp_path: Path) -> None:
+    first = bundle.read_bytes()
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(b"short" + bytes(8) + b"\xff" * 48 + cb.TRAILER_MAGIC)
+    for executable, manifest in ((damaged, MANIFEST), (tmp_path / "absent", MANIFEST)):
+        with pytest.raises((cb.BundleFormatError, OSError)):
+            cb.append_trailer(str(executable), SOURCE, manifest, str(bundle))
+        assert bundle.read_bytes() == first
+        assert list(bundle.parent.iterdir()) == [bundle]
+
+
+def test_a_source_with_the_archives_cookie_is_not_appended(program: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    cb.append_trailer(str(program), b"x = '" + cb.ARCHIVE_COOKIE + b"'", MANIFEST, str(out))
+    assert cb.read_bundle(str(out)).source == b""
+
+
+def test_a_source_with_the_trailers_magic_is_appended(program: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    cb.append_trailer(str(program), b"x = 'AFBNDL01'\n" * 9, MANIFEST, str(out))
+    assert cb.read_bundle(str(out)).source == b"x = 'AFBNDL01'\n" * 9
+
+
+def test_inspection_names_what_was_changed(bundle: Path) -> None:
+    assert cb.inspect_bundle(str(bundle))["verified"] is True
+    data = bundle.read_bytes()
+    for part, word in ((b"\x7fELF", "executable"), (b"print", "source"), (b'"load"', "manifest")):
+        bundle.write_bytes(data.replace(part, part.swapcase() if part.isalpha() else part[:-1] + b"~", 1))
+        inspection = cb.inspect_bundle(str(bundle))
+        assert inspection["verified"] is False
+        assert word in inspection["problems"][0]
+        assert "NO" in cb.format_inspection(inspection)
+
+
+def test_inspection_says_when_the_execute_bit_is_missing(bundle: Path) -> None:
+    bundle.chmod(0o644)
+    assert any("chmod" in problem for problem in cb.inspect_bundle(str(bundle))["problems"])
+
+
+def test_the_cache_digest_changes_with_each_region(program: Path, tmp_path: Path) -> None:
+    def cache(data: bytes, source: bytes, tasks: list[str]) -> str:
+        program.write_bytes(data)
+        manifest = cb.bundle_manifest({"etl": tasks}, "etl.py")
+        return cb.append_trailer(str(program), source, manifest, str(tmp_path / "out")).manifest["digests"]["cache"]
+
+    seen = [cache(b"p", b"s", ["t"]), cache(b"q", b"s", ["t"]), cache(b"p", b"r", ["t"]), cache(b"p", b"s", ["u"])]
+    assert len(set(seen)) == 4
+    assert cache(b"p", b"s", ["t"]) == seen[0]
+
+
+# ---- Inline metadata
+
+
+def written(tmp_path: Path, content: str) -> str:
+    path = tmp_path / "my_dag.py"
+    path.write_text(content)
+    return str(path)
+
+
+def test_inline_metadata_is_read(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        '"""doc"""\n# /// script\n# requires-python = ">=3.10"\n# dependencies = [\n#   "pandas>=2",  # frames\n'
+        "#\n#   'httpx[http2]',\n# ]\n# ///\nimport os\n",
+    )
+    metadata = cb.read_inline_metadata(path)
+    assert metadata["dependencies"] == ["pandas>=2", "httpx[http2]"]
+    assert metadata["requires-python"] == ">=3.10"
+
+
+@pytest.mark.parametrize(
+    "content", ["import os\n", "# /// pyproject\n# a = 1\n# ///\n", "# /// script\n# dependencies = []\nimport os\n"]
+)
+def test_a_file_without_a_script_block_declares_nothing(tmp_path: Path, content: str) -> None:
+    assert cb.read_inline_metadata(written(tmp_path, content)) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("# /// script\n# dependencies = [\n# ///\n", "my_dag.py:1: .*not valid TOML"),
+        ("\n# /// script\n# dependencies = 'a'\n# ///\n", "my_dag.py:2: .*list of strings"),
+        ("# /// script\n# a = 1\n# ///\n\n# /// script\n# a = 1\n# ///\n", "more than one"),
+    ],
+)
+def test_a_wrong_script_block_is_refused_with_its_line(tmp_path: Path, content: str, reason: str) -> None:
+    with pytest.raises(cb.BuildError, match=reason):
+        cb.read_inline_metadata(written(tmp_path, content))
+
+
+requirement = st.from_regex(r"[a-z][a-z0-9-]{0,8}(\[[a-z]{1,3}\])?(>=[0-9]\.[0-9])?", fullmatch=True)
+
+
+@given(st.lists(requirement, max_size=4), st.booleans(), st.booleans(), st.sampled_from(["'", '"']))
+def test_the_reader_for_python_310_agrees_with_tomllib(names: list[str], lines: bool, comma: bool, quote: str) -> None:
+    tomllib = pytest.importorskip("tomllib")
+    separator = ",  # why\n  " if lines else ", "
+    inner = separator.join(f"{quote}{name}{quote}" for name in names) + ("," if comma and names else "")
+    content = f'# first\nrequires-python = ">=3.10"\ndependencies = [\n{inner}\n]\n[tool.x]\ny = 1\n'
+    expected = {key: value for key, value in tomllib.loads(content).items() if key != "tool"}
+    assert cb._parse_two_keys(content) == expected
+
+
+clause = st.tuples(
+    st.sampled_from([">=", "<=", ">", "<", "==", "!=", "~="]), st.integers(9, 14), st.none() | st.integers(0, 9)
+)
+
+
+@given(st.lists(clause, max_size=3), st.integers(10, 13), st.integers(0, 9))
+def test_requires_python_is_judged_as_packaging_does(clauses, minor: int, micro: int) -> None:
+    specifiers = pytest.importorskip("packaging.specifiers")
+    text = ", ".join(f"{op}3.{a}" + ("" if b is None else f".{b}") for op, a, b in clauses)
+    expected = specifiers.SpecifierSet(text).contains(f"3.{minor}.{micro}")
+    assert cb.python_version_fits(text, (3, minor, micro)) == expected
+
+
+def test_requires_python_with_a_wildcard_and_with_nonsense() -> None:
+    assert cb.python_version_fits("==3.11.*", (3, 11, 7))
+    assert not cb.python_version_fits("!=3.11.*", (3, 11, 7))
+    with pytest.raises(cb.BuildError, match=">=3.10"):
+        cb.python_version_fits("three", (3, 11, 7))
+
+
+# ---- The project around a Dag file
+
+
+def test_data_files_beside_a_dag_file_are_taken_along(tmp_path: Path) -> None:
+    building.write_project(
+        tmp_path,
+        {
+            "etl.py": "",
+            "helpers.py": "",
+            "sql/a.sql": "",
+            "conf/deep/b.yaml": "",
+            "big.parquet": "",
+            ".git/config.ini": "",
+            "venv/pyvenv.cfg": "",
+            "mine/pyvenv.cfg": "",
+            "mine/x.json": "",
+            "build/x.json": "",
+            "node_modules/x.json": "",
+        },
+    )
+    project = cb.collect_project([str(tmp_path / "etl.py")], [])
+    assert [relative for _, relative in project["data"]] == ["conf/deep/b.yaml", "etl.py", "sql/a.sql"]
+
+
+def test_included_files_and_folders_keep_their_place_or_go_to_the_top(tmp_path: Path) -> None:
+    building.write_project(
+        tmp_path,
+        {"dags/etl.py": "", "dags/model/m.bin": "", "common/__init__.py": "", "common/util.py": "", "common/t.dat": ""},
+    )
+    include = [str(tmp_path / "dags/model/m.bin"), str(tmp_path / "common")]
+    project = cb.collect_project([str(tmp_path / "dags/etl.py")], include)
+    relative = [relative for _, relative in project["data"]]
+    assert relative == ["common/__init__.py", "common/t.dat", "common/util.py", "etl.py", "model/m.bin"]
+    assert project["modules"] == ["common", "common.util"]
+    assert str(tmp_path) in project["pathex"]
+
+
+def test_a_large_file_is_left_out_with_a_notice_unless_it_is_included(tmp_path: Path) -> None:
+    (tmp_path / "etl.py").touch()
+    with open(tmp_path / "large.csv", "wb") as file:
+        file.truncate(11 << 20)
+    project = cb.collect_project([str(tmp_path / "etl.py")], [])
+    assert len(project["data"]) == 1
+    assert "large.csv" in project["notices"][0]
+    assert "INCLUDE=" in project["notices"][0]
+    project = cb.collect_project([str(tmp_path / "etl.py")], [str(tmp_path / "large.csv")])
+    assert len(project["data"]) == 2
+
+
+def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "etl.py").touch()
+    for number in range(2100):
+        (tmp_path / f"{number}.json").touch()
+    with pytest.raises(cb.BuildError, match="folder of its own"):
+        cb.collect_project([str(tmp_path / "etl.py")], [])
+
+
+def test_a_dag_file_beside_the_module_does_not_take_the_repository_along(tmp_path: Path) -> None:
+    """The repository's own tests hold .sql files, which a sweep would find."""
+    path = building.REPO / "zz_temporary_dag.py"
+    path.touch()
+    try:
+        data = [relative for _, relative in cb.collect_project([str(path)], [])["data"]]
+    finally:
+        path.unlink()
+    assert not [name for name in data if name.startswith(("tests", "README", "build", "dist"))]
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(cb.BuildError, match=r"nowhere\.py"):
+        cb.collect_project([str(tmp_path / "nowhere.py")], [])
+    (tmp_path / "etl.py").touch()
+    with pytest.raises(cb.BuildError, match="INCLUDE=nothing"):
+        cb.collect_project([str(tmp_path / "etl.py")], ["nothing"])
+
+
+def test_several_sources_are_told_apart_and_one_stays_as_it_is(tmp_path: Path) -> None:
+    building.write_project(
+        tmp_path, {"a.py": b"x = 1", "b.py": "# -*- coding: latin-1 -*-\ny = '\xe9'\n".encode("latin-1")}
+    )
+    files = cb.collect_project([str(tmp_path / "a.py"), str(tmp_path / "b.py")], [])["files"]
+    assert cb.embedded_source(files[:1]) == b"x = 1"
+    both = cb.embedded_source(files).decode()
+    assert both.startswith("#### a.py ####\nx = 1\n#### b.py ####\n")
+    assert "y = 'é'" in both
+
+
+# ---- Looking at a Dag file before it is frozen
+
+
+def probe(folder: Path, files: dict[str, str | bytes], *dags: str) -> dict:
+    building.write_project(folder, files)
+    return cb.probe_dag_files(sys.executable, cb.collect_project([str(folder / name) for name in dags], []))
+
+
+def test_ids_made_from_the_environment_the_clock_or_chance_are_named(tmp_path: Path) -> None:
+    for expression in ("os.environ.get('USER', 'nobody')", "f'on_{datetime.now():%Y_%m_%d}'", "f'r{random.random()}'"):
+        before = f"import os, random\nfrom datetime import datetime\nNAME = str({expression}).replace('.', '_')\n"
+        text = building.dag_text("etl", before=before).replace(
+            '@task(queue="frozen")', '@task(queue="frozen", task_id="t_" + NAME)'
+        )
+        found = probe(tmp_path, {"etl.py": text}, "etl.py")
+        assert any("must not be made from" in notice for notice in found["notices"]), (expression, found["notices"])
+
+
+def test_environment_and_files_read_at_import_are_named_with_their_line(tmp_path: Path) -> None:
+    before = "import os\nREGION = os.getenv('REGION', 'eu')\nopen(os.path.dirname(__file__) + '/table.bin').close()\n"
+    text = building.dag_text("etl", before=before)
+    notices = probe(tmp_path, {"etl.py": text, "table.bin": b""}, "etl.py")["notices"]
+    assert any(notice.startswith("etl.py:2:") and "REGION" in notice for notice in notices), notices
+    assert any(notice.startswith("etl.py:3:") and "INCLUDE=table.bin" in notice for notice in notices), notices
+
+
+def test_a_module_missing_in_a_task_is_named_with_how_to_declare_it(tmp_path: Path) -> None:
+    text = building.dag_text("etl").replace("return 1", "import no_such_package_anywhere")
+    notices = probe(tmp_path, {"etl.py": text}, "etl.py")["notices"]
+    assert any("no_such_package_anywhere" in notice and "dependencies = [" in notice for notice in notices), notices
+
+
+def test_a_plain_dag_file_gives_no_notice(tmp_path: Path) -> None:
+    found = probe(tmp_path, {"etl.py": building.dag_text("etl"), "q.sql": "select 1"}, "etl.py")
+    assert found["notices"] == []
+    assert found["dags"] == {"etl": ["one"]}

@@ -1,0 +1,518 @@
+"""The same task of the same Dag file in Airflow's own runner and in a built bundle, under the same supervisor.
+
+Each pair of runs meets an Execution API with the same contents; what either asked of it is equal: method, path, query
+and body, in order; times, ids and facts of the process aside. Tasks push what they saw as XComs, so that equal calls
+are equal contexts too.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+Run = Callable[..., Any]
+
+FILES = [
+    "parity_states.py",
+    "parity_calls.py",
+    "parity_assets.py",
+    "parity_branches.py",
+    "parity_deferral.py",
+    "parity_around.py",
+    "parity_mapping.py",
+]
+UTC = timezone.utc
+EARLIER = datetime(2025, 12, 31, tzinfo=UTC)
+WAREHOUSE = {
+    "conn_type": "postgres",
+    "host": "db.example",
+    "port": 5432,
+    "login": "loader",
+    "password": "p@ss/word",
+    "schema": "sales",
+    "extra": '{"sslmode": "require"}',
+}
+VARIABLES = {"text": "some text", "json": '{"a": [1, 2]}', "team_a": "A", "team_b": "B"}
+
+
+def case(task_id: str, **options: Any) -> Any:
+    """A row: task id, what run_task is told, and what the API is filled with by `setup`; `name` tells rows apart."""
+    name = options.pop("name", "")
+    return pytest.param(task_id, options, id=f"{task_id}-{name}" if name else task_id)
+
+
+def fill(harness: Any, dag_id: str) -> Any:
+    """An Execution API with a past: an earlier run, assets and their events, another Dag."""
+    api = harness.ExecutionAPI()
+    api.variables.update(VARIABLES)
+    api.add_connection("warehouse", **WAREHOUSE)
+    api.add_dag_run(dag_id, "failed_before", logical_date=EARLIER + timedelta(days=1), state="failed")
+    api.add_dag_run(dag_id, "earlier", logical_date=EARLIER, state="success", end_date=EARLIER + timedelta(hours=1))
+    api.add_dag_run("other", "manual__there", logical_date=EARLIER)
+    for task_id, state, index in (("previous_task_instances", "success", -1), ("counted", "failed", -1), ("counted", "success", 4)):
+        facts = {"try_number": 1, "start_date": EARLIER, "end_date": EARLIER, "duration": 1.5, "operator": "_PythonDecoratedOperator"}
+        row = {"task_id": task_id, "dag_id": dag_id, "run_id": "earlier", "state": state, "map_index": index}
+        api.other_task_instances.append({**row, **facts})
+    api.assets += [
+        harness.asset("table", "s3://bucket/table", extra={"owner": "us"}, group="tables"),
+        harness.asset("copy", "s3://bucket/copy"),
+        harness.asset("plain", "s3://bucket/plain"),
+        harness.asset("named"),
+    ]
+    api.asset_aliases["alias"] = [{"name": "table", "uri": "s3://bucket/table", "group": "tables", "extra": {}}]
+    for number in range(3):
+        day = datetime(2026, 1, 1 + number, tzinfo=UTC)
+        source = {"dag_id": "other", "task_id": f"maker_{number}", "run_id": "r", "map_index": -1}
+        api.asset_events.append(harness.asset_event(api.assets[0], extra={"n": number}, aliases=("alias",), timestamp=day, **source))
+    api.asset_events.append(harness.asset_event(api.assets[1], extra={"copy": True}))
+    return api
+
+
+@pytest.fixture(scope="session")
+def both(airflow: Any, make_bundle: Callable[..., Path], pytestconfig: pytest.Config) -> Callable[..., Any]:
+    """both(dag_file, dag_id, task_id, **options): the task in the bundle and in Airflow, each with an API of its own."""
+    from conftest import DAGS
+
+    def run_both(dag_file: str, dag_id: str, task_id: str, prepare: Callable[[Any], None] | None = None, **options: Any) -> Any:
+        results = []
+        folder = make_bundle(*FILES).parent
+        for bundle in (folder, None):
+            api = fill(airflow, dag_id)
+            if prepare is not None:
+                prepare(api)
+            results.append(airflow.run_task(bundle, DAGS / dag_file, dag_id, task_id, api=api, **options))
+        return results
+
+    return run_both
+
+
+def assert_same(airflow: Any, ours: Any, theirs: Any, exit_codes: bool = True) -> None:
+    assert airflow.recording(ours) == airflow.recording(theirs), f"OURS\n{ours.log()}\nAIRFLOW\n{theirs.log()}"
+    assert str(ours.final_state) == str(theirs.final_state)
+    if exit_codes:
+        assert ours.exit_code == theirs.exit_code
+
+
+STATES = [
+    case("retried", max_tries=2),
+    case("retried", max_tries=2, try_number=3, name="last try"),
+    case("not_found"),
+    case("terminated", max_tries=1),
+    case("timed_out_by_itself", max_tries=1),
+    case("sensor_timeout", max_tries=1),
+    case("fails_for_good", max_tries=1),
+    case("skips_with_value"),
+    case("skips_silently"),
+    case("exits_with_zero"),
+    case("exits_with_text", max_tries=1),
+    case("interrupted", max_tries=1),
+    case("bare"),
+    case("generator_exit"),
+    case("unspeakable", max_tries=1),
+    case("group"),
+    case("recursion"),
+    case("asserts"),
+    case("dies_at_once", max_tries=1),
+    case("unserialisable"),
+    case("unserialisable_inside"),
+    case("too_slow", max_tries=1),
+    case("too_slow_async"),
+    case("fast_enough"),
+    case("no_time_at_all"),
+    case("catches_everything"),
+    case("reschedules"),
+    case("sensor_done"),
+    case("sensor_waits"),
+    case("sensor_gives_up", max_tries=1),
+    case("sensor_gives_up_softly"),
+    case("sensor_skips"),
+    case("sensor_fails_softly"),
+    case("sensor_never_fails"),
+    case("sensor_silent"),
+    case("sensor_raises", max_tries=1),
+    case("killed_in_time"),
+    case("counts"),
+    case("counts_value"),
+    case("counts_false"),
+    case("backs_off"),
+    case("times_out_in_poke"),
+    case("no_mode"),
+]
+
+
+@pytest.mark.parametrize(("task_id", "options"), STATES)
+def test_a_task_ends_as_it_ends_in_airflow(airflow: Any, both: Run, task_id: str, options: dict[str, Any]) -> None:
+    assert_same(airflow, *both("parity_states.py", "parity_states", task_id, **options))
+
+
+CALLS = [
+    case("variables_read"),
+    case("variables_written"),
+    case("variable_keys"),
+    case("variable_not_text"),
+    case("variables_by_template"),
+    case("variable_template_missing"),
+    case("variables_from_environment", env={"AIRFLOW_VAR_FROM_ENV": "from outside"}),
+    case("connection_fields"),
+    case("connection_missing"),
+    case("connection_missing_fails", max_tries=1),
+    case("connections_by_template"),
+    case(
+        "connections_from_environment",
+        env={
+            "AIRFLOW_CONN_BY_URI": "my-type://me:p%40ss@host.example:99/a%2Fb?x=1&y=",
+            "AIRFLOW_CONN_BY_JSON": '{"conn_type": "http", "host": "h", "extra": {"a": [1]}}',
+        },
+    ),
+    case("connections_async"),
+    case("masks"),
+    case("xcoms_pushed"),
+    case("xcoms_pushed", xcoms={("xcoms_pushed", "number"): 0, ("xcoms_pushed", "old"): 1}, name="cleared first"),
+    case(
+        "xcoms_pulled",
+        xcoms={
+            "one": 1,
+            ("one", "other"): {"a": [1]},
+            ("many", "return_value", 0): "zero",
+            ("many", "return_value", 1): "one",
+            ("many", "return_value", 2): "two",
+        },
+    ),
+    case("xcoms_async", xcoms={"one": 1, ("many", "return_value", 1): 1}),
+    case("xcoms_by_class"),
+    case("xcoms_by_class_async"),
+    case("xcom_return_key"),
+    case("pushes_nothing"),
+    case("xcoms_by_template", xcoms={"one": 1, ("many", "return_value", 0): 0, ("many", "return_value", 1): 1}),
+    case("previous_runs"),
+    case("no_previous_run", logical_date=datetime(2020, 1, 1, tzinfo=UTC)),
+    case("no_previous_run", logical_date=None, name="no logical date"),
+    case("previous_task_instances"),
+    case("counts"),
+    case("states"),
+    case("dags"),
+    case("run_state_missing"),
+    case("own_facts", conf={"a": 1}, max_tries=2, try_number=2),
+    case("own_facts", logical_date=None, name="no logical date"),
+    case("task_store"),
+    case("asset_store"),
+    case("asset_store_of_two"),
+    case("asset_store_async"),
+    case("no_asset_store"),
+]
+
+
+@pytest.mark.parametrize(("task_id", "options"), CALLS)
+def test_a_task_asks_what_it_asks_in_airflow(airflow: Any, both: Run, task_id: str, options: dict[str, Any]) -> None:
+    assert_same(airflow, *both("parity_calls.py", "parity_calls", task_id, **options))
+
+
+def consumed(api: Any) -> None:
+    table, copy = {"name": "table", "uri": "s3://bucket/table", "extra": {}}, {"name": "copy", "uri": "s3://bucket/copy", "extra": {}}
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [(table, 1, [{"name": "alias"}]), (table, 2, []), (copy, 3, [{"name": "alias"}])]
+    api.add_dag_run(
+        "parity_assets",
+        "manual__run",
+        consumed_asset_events=[
+            {
+                "asset": asset,
+                "extra": {"n": number},
+                "source_task_id": "maker",
+                "source_dag_id": "other",
+                "source_run_id": "r",
+                "source_map_index": -1,
+                "source_aliases": aliases,
+                "timestamp": when,
+                "partition_key": None,
+            }
+            for asset, number, aliases in rows
+        ],
+    )
+
+
+def inactive(api: Any) -> None:
+    api.inactive_assets.append({"name": "copy", "uri": "s3://bucket/copy", "type": "Asset"})
+
+
+ASSETS = [
+    case("emits_nothing_more"),
+    case("all_kinds_of_outlets"),
+    case("extra"),
+    case("extra_by_reference"),
+    case("through_alias"),
+    case("partitions"),
+    case("metadata"),
+    case("metadata_async"),
+    case("inlet_events"),
+    case("inlet_events_narrowed"),
+    case("inlet_absent", max_tries=1),
+    case("no_inlets"),
+    case("triggering", prepare=consumed),
+    case("triggering_template", prepare=consumed),
+    case("triggering_template", name="nothing"),
+    case("checked"),
+    case("checked", prepare=inactive, max_tries=1, name="inactive"),
+    case("other_outlets"),
+    case("fails_after_event"),
+    case("classic"),
+]
+
+
+@pytest.mark.parametrize(("task_id", "options"), ASSETS)
+def test_a_task_knows_of_assets_what_it_knows_in_airflow(airflow: Any, both: Run, task_id: str, options: dict[str, Any]) -> None:
+    assert_same(airflow, *both("parity_assets.py", "parity_assets", task_id, **options))
+
+
+BRANCHES = [
+    case("to_left"),
+    case("to_none"),
+    case("to_several"),
+    case("to_group"),
+    case("to_unknown", max_tries=1),
+    case("to_number"),
+    case("to_numbers"),
+    case("to_joined"),
+    case("skips_itself"),
+    case("classic_branch"),
+    case("branch_without_downstream"),
+    case("own_branch"),
+    case("own_branch", conf={"which": "second"}, name="by conf"),
+    case("mapped_branch", map_index=1),
+    case("goes_on"),
+    case("stops"),
+    case("stops_here"),
+    case("mapped_stop", map_index=1),
+    case("classic_stop"),
+    case("nothing_to_stop"),
+    case("skips_some"),
+    case("skips_nothing"),
+    case("skips_all_but"),
+    case("skips_by_hand"),
+    case("skips_one_by_hand"),
+    case("run_if"),
+    case("run_if", conf={"go": True}, name="yes"),
+    case("skip_if"),
+]
+
+
+@pytest.mark.parametrize(("task_id", "options"), BRANCHES)
+def test_a_task_skips_what_it_skips_in_airflow(airflow: Any, both: Run, task_id: str, options: dict[str, Any]) -> None:
+    assert_same(airflow, *both("parity_branches.py", "parity_branches", task_id, **options))
+
+
+def resumed(method: str, event: Any = None, **kwargs: Any) -> dict[str, Any]:
+    """What a deferred task comes back with; the triggerer adds the event to the kwargs in their stored form."""
+    stored = {"event": event, **kwargs} if event is not None else kwargs
+    return {"next_method": method, "next_kwargs": stored}
+
+
+def another_run(state: str) -> Callable[[Any], None]:
+    """Whatever is triggered is in this state at once."""
+    return lambda api: api.answer("GET", r"dag-runs/other/.*/state$", (200, {"state": "running"}), (200, {"state": state}))
+
+
+DEFERRAL = [
+    case("own_trigger"),
+    case("own_trigger", **resumed("resumed", {"status": "done"}), name="resumed"),
+    case("own_trigger", **resumed("resumed", None, rows=[1, {"a": None}]), name="resumed without event"),
+    case("own_trigger", **resumed("again", {"count": 4}), name="again"),
+    case("own_trigger", **resumed("skips", True), name="skips"),
+    case("own_trigger", **resumed("catches", [1]), max_tries=1, name="retries"),
+    case("own_trigger", **resumed("no_such_method", 1), name="no such method"),
+    case("own_trigger", **resumed("__fail__", error="Trigger timeout"), max_tries=1, name="timeout"),
+    case("own_trigger", **resumed("__fail__", error="Trigger failure", traceback=["line 1\n"]), name="failure"),
+    case("catching", **resumed("__fail__", error="Trigger timeout"), name="timeout"),
+    case("catching", **resumed("__fail__", error="Trigger failure", traceback=None), name="failure"),
+    case("with_kwargs"),
+    case("date_time"),
+    case("date_time_end"),
+    case("elsewhere"),
+    case("no_json", max_tries=1),
+    case("no_trigger"),
+    case("sensor"),
+    case("sensor", **resumed("resumed", 1), max_tries=1, name="resumed"),
+    case("sensor", **resumed("__fail__", error="Trigger timeout"), max_tries=1, name="timeout"),
+    case("soft_sensor", **resumed("__fail__", error="Trigger timeout"), name="timeout"),
+    case("soft_sensor", **resumed("resumed", 1), name="resumed"),
+    case("never_fails", **resumed("__fail__", error="Trigger failure", traceback=[]), name="failure"),
+    case("asks"),
+    case("asks", **resumed("answered", {"chosen": ["yes"]}, asked="2026-07-08"), name="answered with text"),
+    case("defers_from_a_function"),
+    case("starts_a_run"),
+    case("starts_a_run_again", max_tries=1),
+    case("starts_a_run_or_skips"),
+    case("starts_a_run_anew"),
+    case("starts_a_run_and_waits", prepare=another_run("success")),
+    case("starts_a_run_that_fails", prepare=another_run("failed"), max_tries=1),
+    case("starts_a_run_and_defers"),
+    case("starts_a_run_deferrable_without_waiting"),
+    case("starts_an_unknown_run", max_tries=1),
+]
+
+
+@pytest.mark.parametrize(("task_id", "options"), DEFERRAL)
+def test_a_task_waits_as_it_waits_in_airflow(airflow: Any, both: Run, task_id: str, options: dict[str, Any]) -> None:
+    assert_same(airflow, *both("parity_deferral.py", "parity_deferral", task_id, **options))
+
+
+AROUND = [
+    case("calls_back"),
+    case("calls_back_on_failure"),
+    case("calls_back_on_failure", max_tries=1, name="retry"),
+    case("calls_back_on_skip"),
+    case("calls_back_on_fail_exception", max_tries=1),
+    case("calls_back_once"),
+    case("hooks"),
+    case("pre_execute_fails", max_tries=1),
+    case("post_execute_fails"),
+    case("pre_execute_skips"),
+    case("mails"),
+    case("dates"),
+    case("dates", logical_date=None, name="no logical date"),
+    case("own_macros"),
+    case("own_macros", conf={"table": "other", "limit": 1}, name="conf"),
+    case("trailing_newlines"),
+    case("undefined", max_tries=1),
+    case("syntax"),
+    case("forbidden"),
+    case("param_missing"),
+    case("fields"),
+    case("from_file"),
+    case("from_file_with_include"),
+    case("from_missing_file"),
+    case("by_callable"),
+    case("all_fields"),
+    case("all_fields", env={"AIRFLOW__CORE__MAX_TEMPLATED_FIELD_LENGTH": "100"}, name="short"),
+    case("overwrites"),
+    case("bash"),
+    case("bash_skips"),
+    case("bash_fails"),
+    case("bash_by_function"),
+    case("hooked"),
+    case("linked"),
+    case("params_merged"),
+    case("params_merged", conf={"own": 2, "free": [1], "new": "n"}, name="conf"),
+    case("params_checked", conf={"strict": 4}),
+    case("several"),
+    case("several_inferred"),
+    case("several_typed"),
+    case("several_not_a_dict"),
+    case("several_odd_keys"),
+    case("several_none"),
+    case("yields"),
+    case("waits"),
+    case("environment"),
+    case("policy_fails", max_tries=1),
+    case("policy_waits", max_tries=1),
+    case("policy_waits", max_tries=1, try_number=2, name="last try"),
+    case("policy_exact", max_tries=1),
+    case("policy_default", max_tries=1),
+    case("policy_not_asked", max_tries=1),
+    case("policy_of_its_own", max_tries=2, try_number=2),
+    case("policy_broken", max_tries=1),
+    case("policy_exit", max_tries=1),
+    case("builds"),
+    case("works", xcoms={"builds_more": "cluster"}),
+    case("removes", xcoms={"builds_more": "cluster"}),
+    case("works", max_tries=1, name="upstream has no result"),
+    case("classic_python"),
+    case("partial"),
+]
+
+
+@pytest.mark.parametrize(("task_id", "options"), AROUND)
+def test_what_surrounds_a_task_is_what_surrounds_it_in_airflow(airflow: Any, both: Run, task_id: str, options: dict[str, Any]) -> None:
+    assert_same(airflow, *both("parity_around.py", "parity_around", task_id, **options))
+
+
+def test_native_templates_are_the_values_they_are_in_airflow(airflow: Any, both: Run) -> None:
+    assert_same(airflow, *both("parity_around.py", "parity_native", "kinds", xcoms={"rows": [{"a": 1}]}))
+
+
+UPSTREAM: dict[Any, Any] = {
+    "numbers": [1, 2, 3],
+    "more_numbers": [4],
+    "words": {"a": "A", "b": "B"},
+    ("producer", "return_value", 0): ["zero"],
+    ("producer", "return_value", 1): ["one"],
+    ("producer", "return_value", 2): ["two"],
+    ("section.inside", "return_value", 0): 10,
+    ("section.inside", "return_value", 1): 20,
+    ("section.after", "return_value", 0): "after 0",
+    ("section.after", "return_value", 1): "after 1",
+    ("keyed", "a"): 1,
+    ("keyed", "b"): 2,
+    "keyed": {"a": 1, "b": 2},
+}
+
+
+def three_instances(*task_ids: str) -> Callable[[Any], None]:
+    """The scheduler has made three instances of these tasks."""
+
+    def add(api: Any) -> None:
+        row = {"dag_id": "parity_mapping", "run_id": "manual__run", "state": "success", "try_number": 1}
+        api.other_task_instances += [{**row, "task_id": task_id, "map_index": n} for task_id in task_ids for n in range(3)]
+
+    return add
+
+
+SECTION = three_instances("section.inside", "section.after", "section.twice", "section.from_outside")
+MAPPING = [
+    case("numbers"),
+    case("words"),
+    case("nothing_to_map", max_tries=1),
+    case("not_mappable"),
+    case("literals", map_index=1),
+    case("literals", map_index=7, name="beyond the end"),
+    case("pairs", map_index=4),
+    case("of_dict", map_index=1),
+    case("of_task", map_index=2),
+    case("of_task", map_index=0, name="first"),
+    case("of_dict_task", map_index=1),
+    case("with_partial", map_index=1),
+    case("with_template", map_index=0),
+    case("of_kwargs", map_index=1),
+    case("of_kwargs_task", map_index=1),
+    case("zipped", map_index=1),
+    case("zipped", map_index=2, name="filled"),
+    case("concatenated", map_index=3),
+    case("doubled", map_index=1),
+    case("filtered", map_index=1),
+    case("filtered", map_index=2, name="not skipped"),
+    case("labelled", map_index=1),
+    case("labelled_by_itself", map_index=1),
+    case("labelled_failing", map_index=1, max_tries=1),
+    case("label_missing", map_index=0),
+    case("label_broken", map_index=0),
+    case("classic", map_index=1),
+    case("classic_kwargs", map_index=0),
+    case("commands", map_index=0),
+    case("calls", map_index=1),
+    case("lazy"),
+    case("half_lazy"),
+    case("out_of_range"),
+    case("collected"),
+    case("mapped_twice", map_index=1),
+    case("index_of_mapped", map_index=2),
+    case("section.inside", map_index=1, prepare=SECTION),
+    case("section.after", map_index=1, prepare=SECTION),
+    case("section.twice", map_index=1, prepare=SECTION),
+    case("section.from_outside", map_index=1, prepare=SECTION),
+    case("of_sections", prepare=SECTION),
+    case("literal_section.inside", map_index=1, prepare=three_instances("literal_section.inside")),
+    case("result_by_key"),
+    case("key_missing"),
+    case("nested_arguments"),
+]
+
+
+@pytest.mark.parametrize(("task_id", "options"), MAPPING)
+def test_an_instance_of_a_mapped_task_gets_what_it_gets_in_airflow(
+    airflow: Any, both: Run, task_id: str, options: dict[str, Any]
+) -> None:
+    xcoms = {key: value for key, value in UPSTREAM.items() if key != task_id}
+    assert_same(airflow, *both("parity_mapping.py", "parity_mapping", task_id, xcoms=xcoms, **options))
