@@ -3,7 +3,7 @@ PYTHON ?= python3
 export DAG OUT INCLUDE REQUIREMENTS
 
 .DEFAULT_GOAL := example
-.PHONY: example bundle test test-e2e lint bench clean help
+.PHONY: example bundle test test-e2e lint bench parity clean help
 
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 BUILD := $(HERE)build
@@ -30,6 +30,9 @@ lint: $(LINT_ENV)/complete  ## Check style and types
 
 bench: $(TEST_ENV)/complete  ## Measure against Airflow's own runner, side by side
 	@cd '$(HERE)' && $(TEST_ENV)/bin/python tests/bench/bench.py $(ARGS)
+
+parity: $(TEST_ENV)/complete  ## Compare serialised Dags with Airflow's, field by field: make parity [ARGS=FILE]
+	@cd '$(HERE)' && $(TEST_ENV)/bin/python tests/parity.py --all $(ARGS)
 
 clean:  ## Remove everything that was built, environments too
 	@rm -rf '$(BUILD)' '$(HERE)dist'

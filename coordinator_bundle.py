@@ -489,7 +489,11 @@ class Enumeration(str, metaclass=_EnumerationType):
             _definitions[cls.__name__] = cls
 
     def __str__(self) -> str:
-        return self.value
+        # What an enum.Enum that is a string makes of itself, and so what a template makes of it in Airflow.
+        return f"{type(self).__name__}.{self.name}"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self) if sys.version_info >= (3, 11) else self.value, spec)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}.{self.name}: {self.value!r}>"
@@ -3026,7 +3030,7 @@ class AirflowRuntimeError(Exception):
 
     def __init__(self, error: ErrorResponse) -> None:
         self.error = error
-        super().__init__(f"{error.error}: {error.detail}")
+        super().__init__(f"{str.__str__(error.error)}: {error.detail}")
 
 
 class AirflowTimetableInvalid(AirflowException):
@@ -3237,7 +3241,7 @@ class FailFastDagInvalidTriggerRule(AirflowException):
     __module__ = "airflow.sdk.exceptions"
 
     def __str__(self) -> str:
-        return f"A 'fail_fast' dag can only have {TriggerRule.ALL_SUCCESS} trigger rule"
+        return "A 'fail_fast' dag can only have TriggerRule.ALL_SUCCESS trigger rule"
 
 
 class RemovedInAirflow4Warning(DeprecationWarning):
@@ -3310,6 +3314,8 @@ def convert_to_utc(value: datetime | None) -> datetime | None:
     """Make a datetime aware and move it to UTC; a naive one is taken as UTC, Airflow's default time zone."""
     if value is None:
         return None
+    if not hasattr(value, "tzinfo"):
+        raise TypeError(f"expected a datetime, got {type(value).__name__} {value!r}")
     from datetime import timezone
 
     if value.tzinfo is None:
@@ -3453,8 +3459,8 @@ class Param:
 def _schema_problem(value: Any, schema: dict[str, Any]) -> Any:
     """Check a value against a JSON schema; return what is wrong or None.
 
-    jsonschema judges, as in Airflow, where it is at hand. Without it only `type` and `enum` are, which is what nearly
-    every Param says; formats and the rest wait for Airflow's own check when the run is created.
+    jsonschema judges, as in Airflow, where it is at hand. Without it the keywords below are what is known, which is
+    what nearly every Param says; formats and the rest wait for Airflow's own check when the run is created.
     """
     try:
         import jsonschema
@@ -3473,6 +3479,28 @@ def _schema_problem(value: Any, schema: dict[str, Any]) -> Any:
             return f"{value!r} is not of type {', '.join(map(repr, allowed))}"
     if "enum" in schema and value not in schema["enum"]:
         return f"{value!r} is not one of {schema['enum']!r}"
+    if "const" in schema and value != schema["const"]:
+        return f"{schema['const']!r} was expected"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if value < schema.get("minimum", value):
+            return f"{value!r} is less than the minimum of {schema['minimum']!r}"
+        if value > schema.get("maximum", value):
+            return f"{value!r} is greater than the maximum of {schema['maximum']!r}"
+        if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
+            return f"{value!r} is less than or equal to the minimum of {schema['exclusiveMinimum']!r}"
+        if "exclusiveMaximum" in schema and value >= schema["exclusiveMaximum"]:
+            return f"{value!r} is greater than or equal to the maximum of {schema['exclusiveMaximum']!r}"
+    if isinstance(value, (str, list)):
+        unit = "Length" if isinstance(value, str) else "Items"
+        if len(value) < schema.get(f"min{unit}", 0):
+            return f"{value!r} is too short"
+        if len(value) > schema.get(f"max{unit}", len(value)):
+            return f"{value!r} is too long"
+    if isinstance(value, str) and "pattern" in schema:
+        import re
+
+        if not re.search(schema["pattern"], value):
+            return f"{value!r} does not match {schema['pattern']!r}"
     return None
 
 
@@ -3853,8 +3881,8 @@ class _CronTimetable(BaseTimetable):
     expression: str
     timezone: Any
 
-    def __init__(self, cron: str, timezone: Any, **options: Any) -> None:
-        super().__init__(CRON_PRESETS.get(cron, cron), timezone, **options)
+    def __init__(self, expression: str, timezone: Any, **options: Any) -> None:
+        super().__init__(CRON_PRESETS.get(expression, expression), timezone, **options)
 
     def validate(self) -> None:
         fields = self.expression.split()
@@ -5325,10 +5353,9 @@ class AbstractOperator(DAGNode):
 
     def _render_string(self, text: str, context: Any, jinja_env: Any) -> Any:
         is_file = bool(self.template_ext) and text.endswith(tuple(self.template_ext))
-        if not is_file and "{" not in text:
-            return _plain_template(text)
-        if not is_file and not any(mark in text for mark in ("{{", "{%", "{#")):
-            return _plain_template(text)
+        if not is_file and ("{" not in text or not any(mark in text for mark in ("{{", "{%", "{#"))):
+            plain = _plain_template(text)
+            return _native_value(plain) if _renders_native(self) else plain
         env = jinja_env or self.get_template_env()
         template = env.get_template(text) if is_file else env.from_string(text)
         if _renders_native(self):
@@ -5369,6 +5396,16 @@ class AbstractOperator(DAGNode):
                 )
                 raise
             setattr(parent, name, rendered)
+
+
+def _native_value(text: str) -> Any:
+    """Give what Jinja's native environment makes of text without template marks: a literal of Python is its value."""
+    import ast
+
+    try:
+        return ast.literal_eval(ast.parse(text, mode="eval"))
+    except (ValueError, SyntaxError, MemoryError):
+        return text
 
 
 def _plain_template(text: str) -> str:
@@ -5686,7 +5723,7 @@ class BaseOperator(AbstractOperator):
         rule = kwargs.get("trigger_rule", TriggerRule.ALL_SUCCESS)
         if rule not in TriggerRule:
             raise ValueError(
-                f"The trigger_rule must be one of {[str(each) for each in TriggerRule]},"
+                f"The trigger_rule must be one of {[each.value for each in TriggerRule]},"
                 f"'{dag.dag_id if dag else ''}.{task_id}'; received '{rule}'."
             )
         if kwargs.get("sla") is not None:
@@ -6890,6 +6927,35 @@ class DAG:
             raise AirflowDagCycleException(f"Cycle detected in Dag: {self.dag_id}. {' >> '.join(circle)}")
 
 
+def templated_tasks(dag: DAG) -> list[str]:
+    """Return the ids of the tasks that Jinja has to render something for when they run."""
+    return [
+        each.task_id
+        for each in dag.tasks
+        if each.map_index_template is not None
+        or any(_is_template(value, each.template_ext) for value in _template_values(each))
+    ]
+
+
+def _template_values(task: Any) -> Iterator[Any]:
+    arguments = {**task.partial_kwargs, **_mapped_values(task)} if task.is_mapped else vars(task)
+    return (arguments[name] for name in task.template_fields if name in arguments)
+
+
+def _mapped_values(task: MappedOperator) -> dict[str, Any]:
+    value = task._get_specified_expand_input().value
+    name = "op_kwargs" if task.python_callable is not None else "expand_kwargs"
+    return value if isinstance(value, dict) and task.python_callable is None else {name: value}
+
+
+def _is_template(value: Any, extensions: Sequence[str]) -> bool:
+    if isinstance(value, str):
+        return any(mark in value for mark in ("{{", "{%", "{#")) or value.endswith(tuple(extensions) or ("\0",))
+    if isinstance(value, dict):
+        return any(_is_template(each, extensions) for each in value.values())
+    return isinstance(value, (list, tuple, set)) and any(_is_template(each, extensions) for each in value)
+
+
 def _checked(name: str, value: Any, expected: type) -> Any:
     if value is not None and not isinstance(value, expected):
         raise TypeError(
@@ -7786,18 +7852,19 @@ class Unavailable:
 class _UnavailableType(type):
     """Type of classes that a bundle does not have: they can be subclassed and stand in annotations."""
 
-    _what: str
-    _remedy: str
-
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        _refuse(cls._what, cls._remedy)
+        cls._refuse()
+
+    def _refuse(cls) -> NoReturn:
+        what, remedy = (getattr(cls, "_what"), getattr(cls, "_remedy"))  # noqa: B009 - of its instances
+        _refuse(what, remedy)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if issubclass(cls, BaseException):
+        if Exception in cls.__mro__:
             return super().__call__(*args, **kwargs)
-        _refuse(cls._what, cls._remedy)
+        return cls._refuse()
 
 
 def unavailable(module: str, name: str, remedy: str) -> Any:
@@ -7807,7 +7874,7 @@ def unavailable(module: str, name: str, remedy: str) -> Any:
         return Unavailable(what, remedy)
     base = Exception if name.endswith(("Error", "Exception", "Warning")) else object
     members = {"__module__": module, "_what": what, "_remedy": remedy}
-    return _UnavailableType(name, (base,), members)  # type: ignore[call-overload]
+    return type.__call__(_UnavailableType, name, (base,), members)
 
 
 _DATABASE = (
@@ -7855,7 +7922,7 @@ class PlaceholderMixin:
         raise AirflowFailException(
             f"task {self.task_id!r} is a {name} of {module}, which is not in this bundle, and queue "  # type: ignore[attr-defined]
             f"{self.queue!r} brought it here: give it the queue of a worker that has "  # type: ignore[attr-defined]
-            f"{provider_distribution(module)} installed (the default one is queue='default')"
+            f"{provider_distribution(module)} installed"
         )
 
 
@@ -7999,10 +8066,7 @@ def import_string(dotted_path: str) -> Any:
 
 @family(
     {
-        "airflow.sdk.exceptions": (
-            "AirflowConfigException AirflowSecretsBackendAccessDenied TaskAlreadyRunningError "
-            "_AirflowExecuteWithInactiveAssetExecption"
-        ),
+        "airflow.sdk.exceptions": "AirflowConfigException AirflowSecretsBackendAccessDenied TaskAlreadyRunningError",
         "airflow.exceptions": (
             "AirflowBadRequest AirflowClearRunningTaskException AirflowClusterPolicyError AirflowClusterPolicySkipDag "
             "AirflowClusterPolicyViolation AirflowDagDuplicatedIdException AirflowFileParseException "
@@ -8028,7 +8092,7 @@ def _rare_exceptions() -> dict[str, Any]:
 
     found = several(
         AirflowException,
-        "AirflowConfigException AirflowBadRequest AirflowClearRunningTaskException AirflowClusterPolicyError "
+        "TaskAlreadyRunningError AirflowBadRequest AirflowClearRunningTaskException AirflowClusterPolicyError "
         "AirflowClusterPolicySkipDag AirflowClusterPolicyViolation AirflowUnsupportedFileTypeException "
         "ConnectionNotUnique DagRunTypeNotAllowed InvalidStatsNameException PodMutationHookException "
         "PodReconciliationError VariableNotUnique AirflowExternalTaskSensorException HITLRejectException "
@@ -8036,7 +8100,7 @@ def _rare_exceptions() -> dict[str, Any]:
     )
     found.update(several(BaseException, "AirflowInternalRuntimeError"))
     found.update(several(PermissionError, "AirflowSecretsBackendAccessDenied"))
-    found.update(several(Exception, "TaskAlreadyRunningError NotMapped DeserializationError HITLTriggerEventError"))
+    found.update(several(Exception, "AirflowConfigException NotMapped DeserializationError HITLTriggerEventError"))
     found.update(several(ValueError, "DagNotPartitionedError InvalidPartitionKeyError UnknownExecutorException"))
     found.update(several(ValueError, "DeserializingResultError"))
     found.update(several(DeprecationWarning, "AirflowProviderDeprecationWarning DeprecatedImportWarning"))
@@ -8063,7 +8127,7 @@ def _rare_exceptions() -> dict[str, Any]:
         def __str__(self) -> str:
             return f"Ignoring DAG {self.dag_id} from {self.incoming} - also found in {self.existing}"
 
-    class DagRunAlreadyExists(found["AirflowBadRequest"]):  # type: ignore[misc]
+    class DagRunAlreadyExists(found["AirflowBadRequest"]):  # type: ignore[misc, name-defined, valid-type]
         def __init__(self, dag_run: Any) -> None:
             super().__init__(f"A DAG Run already exists for DAG {dag_run.dag_id} with run id {dag_run.run_id}")
             self.dag_run = dag_run
@@ -8079,12 +8143,6 @@ def _rare_exceptions() -> dict[str, Any]:
 
         def __str__(self) -> str:
             return f"{self.message}. Line number: {self.line_no},"
-
-    class _AirflowExecuteWithInactiveAssetExecption(AirflowFailException):
-        main_message = ""
-
-        def __init__(self, inactive_asset_keys: Collection[Any]) -> None:
-            self.inactive_asset_keys = inactive_asset_keys
 
     return {**found, **{name: value for name, value in locals().items() if name not in ("found", "several")}}
 
@@ -8329,8 +8387,10 @@ def _smaller_parts() -> dict[str, Any]:
         template_ext: Sequence[str] = ()
         render_template = AbstractOperator.render_template
         _render_string = AbstractOperator._render_string
-        _do_render_template_fields = AbstractOperator._do_render_template_fields
-        resolve_template_files = AbstractOperator.resolve_template_files
+        _do_render_template_fields: Any = AbstractOperator._do_render_template_fields
+        resolve_template_files: Any = AbstractOperator.resolve_template_files
+        _template_source = AbstractOperator._template_source
+        prepare_template = AbstractOperator.prepare_template
         task_id = ""
 
         def __init__(self, context: Any = None) -> None:
@@ -8438,6 +8498,12 @@ def _smaller_parts() -> dict[str, Any]:
             self.error_message = f"{error_message}, PID: {os.getpid()}"
 
         def handle_timeout(self, signum: int, frame: Any) -> None:
+            if supervisor is not None:
+                supervisor.interrupt(self._raise)
+            else:
+                self._raise()
+
+        def _raise(self) -> None:
             raise AirflowTaskTimeout(self.error_message)
 
         def __enter__(self) -> Any:
@@ -9636,6 +9702,8 @@ def _object_storage() -> dict[str, Any]:
 
         __version__ = 1
         sep = "/"
+        protocol: str
+        conn_id: str | None
 
         def __init__(
             self, *args: Any, protocol: str | None = None, conn_id: str | None = None, **storage_options: Any
@@ -9671,6 +9739,13 @@ def _object_storage() -> dict[str, Any]:
             return clone
 
         def __str__(self) -> str:
+            if not self.protocol:
+                return self._rest
+            return f"{self.protocol}://{self.conn_id}@{self._rest}" if self.conn_id else self._plain
+
+        @property
+        def _plain(self) -> str:
+            """The path as the store knows it, without a connection."""
             return f"{self.protocol}://{self._rest}" if self.protocol else self._rest
 
         def __repr__(self) -> str:
@@ -9746,7 +9821,7 @@ def _object_storage() -> dict[str, Any]:
             path = self.__dict__.get("_upath")
             if path is None:
                 upath = need("upath", "universal-pathlib")
-                path = upath.UPath(str(self), protocol=self.protocol or "file", **self.storage_options)
+                path = upath.UPath(self._plain, protocol=self.protocol or "file", **self.storage_options)
                 if self.conn_id is not None:
                     path._fs_cached = self.fs
                 self.__dict__["_upath"] = path
@@ -9927,7 +10002,7 @@ def _triggers() -> dict[str, Any]:
                     raise TypeError(f"Expected datetime.datetime type for moment. Got {type(moment)}")
                 if moment.tzinfo is None:
                     raise ValueError("You cannot pass naive datetimes")
-                self._moment = convert_to_utc(moment)
+                self._moment = coerce_datetime(convert_to_utc(moment))
             self.target_time = target_time
             self.end_from_trigger = end_from_trigger
 
@@ -10258,7 +10333,7 @@ def _isolated_python() -> dict[str, Any]:
     class PythonVirtualenvOperator(_BasePythonVirtualenvOperator):
         """A function for a virtual environment that is made for it."""
 
-        template_fields = tuple(
+        template_fields: Any = tuple(
             {"requirements", "index_urls", "index_urls_from_connection_ids", "venv_cache_path"}.union(
                 PythonOperator.template_fields
             )
@@ -10317,7 +10392,7 @@ def _isolated_python() -> dict[str, Any]:
     class ExternalPythonOperator(_BasePythonVirtualenvOperator):
         """A function for the Python of an environment that is there already."""
 
-        template_fields = tuple({"python"}.union(PythonOperator.template_fields))
+        template_fields: Any = tuple({"python"}.union(PythonOperator.template_fields))
 
         def __init__(
             self,
@@ -10363,21 +10438,21 @@ def _isolated_python() -> dict[str, Any]:
         execute = _BasePythonVirtualenvOperator.execute
 
     class _PythonVirtualenvDecoratedOperator(_PythonDecoratedOperator, PythonVirtualenvOperator):
-        template_fields = PythonVirtualenvOperator.template_fields
+        template_fields: Any = PythonVirtualenvOperator.template_fields
         custom_operator_name = "@task.virtualenv"
 
     class _PythonExternalDecoratedOperator(_PythonDecoratedOperator, ExternalPythonOperator):
-        template_fields = ExternalPythonOperator.template_fields
+        template_fields: Any = ExternalPythonOperator.template_fields
         custom_operator_name = "@task.external_python"
 
     class _BranchPythonVirtualenvDecoratedOperator(_PythonDecoratedOperator, BranchPythonVirtualenvOperator):
         _can_skip_downstream = True
-        template_fields = BranchPythonVirtualenvOperator.template_fields
+        template_fields: Any = BranchPythonVirtualenvOperator.template_fields
         custom_operator_name = "@task.branch_virtualenv"
 
     class _BranchExternalPythonDecoratedOperator(_PythonDecoratedOperator, BranchExternalPythonOperator):
         _can_skip_downstream = True
-        template_fields = BranchExternalPythonOperator.template_fields
+        template_fields: Any = BranchExternalPythonOperator.template_fields
         custom_operator_name = "@task.branch_external_python"
 
     return locals()
@@ -10399,8 +10474,7 @@ def foreign_task_decorator(name: str) -> Any:
         def execute(self, context: Any) -> Any:
             raise AirflowFailException(
                 f"task {self.task_id!r} is a @task.{name}, whose provider is not in this bundle, and queue "
-                f"{self.queue!r} brought it here: give it the queue of a worker that has the provider installed "
-                "(the default one is queue='default')"
+                f"{self.queue!r} brought it here: give it the queue of a worker that has the provider installed"
             )
 
     return ForeignDecoratedOperator
@@ -10584,7 +10658,8 @@ def next_run_after(timetable: Any, start: datetime, end: datetime) -> Any:
     if isinstance(timetable, MultipleCronTriggerTimetable):
         return min(cron_next(each.expression, end, each.timezone) for each in timetable.timetables)
     if isinstance(timetable, EventsTimetable):
-        return min((each for each in map(convert_to_utc, timetable.event_dates) if each > end), default=None)
+        moments: list[Any] = [convert_to_utc(each) for each in timetable.event_dates]
+        return min((each for each in moments if each > end), default=None)
     if isinstance(timetable, ContinuousTimetable):
         return max(end, utcnow())
     if hasattr(timetable, "next_dagrun_info"):
@@ -11114,7 +11189,7 @@ def _standard_sensors() -> dict[str, Any]:
         ) -> None:
             super().__init__(**kwargs)
             zone = _dag_zone(self.dag)
-            self.target_datetime = convert_to_utc(datetime.combine(datetime.now(zone), target_time, zone))
+            self.target_datetime: Any = convert_to_utc(datetime.combine(datetime.now(zone), target_time, zone))
             self.deferrable = deferrable
             self.start_from_trigger = start_from_trigger
             self.end_from_trigger = end_from_trigger
@@ -11703,8 +11778,8 @@ _AIRFLOW_MODULES: dict[str, str] = {
         "AirflowConfigException AirflowDagCycleException AirflowException AirflowFailException "
         "AirflowInactiveAssetInInletOrOutletException AirflowNotFoundException AirflowOptionalProviderFeatureException "
         "AirflowRescheduleException AirflowSensorTimeout AirflowSkipException "
-        "AirflowTaskTerminated AirflowTaskTimeout AirflowTimetableInvalid DagRunTriggerException DownstreamTasksSkipped "
-        "DuplicateTaskIdFound FailFastDagInvalidTriggerRule NodeNotFound ParamValidationError RemovedInAirflow4Warning "
+        "AirflowTaskTerminated AirflowTaskTimeout AirflowTimetableInvalid DagRunTriggerException "
+        "DownstreamTasksSkipped DuplicateTaskIdFound FailFastDagInvalidTriggerRule NodeNotFound ParamValidationError RemovedInAirflow4Warning "
         "SerializationError=CoreSerializationError TaskAlreadyInTaskGroup TaskDeferralError TaskDeferralTimeout "
         "TaskDeferred TaskNotFound XComNotFound"
     ),
@@ -11829,8 +11904,8 @@ _AIRFLOW_MODULES: dict[str, str] = {
         "AirflowConfigException AirflowException AirflowFailException AirflowNotFoundException "
         "AirflowOptionalProviderFeatureException AirflowPlugin AirflowSensorTimeout AirflowSkipException "
         "AirflowTaskTimeout Asset AssetAlias AssetAll AssetAny AssetLineageInfo BaseAsyncOperator BaseBranchOperator "
-        "BaseHook BaseNotifier BaseOperator BaseOperatorLink BaseSensorOperator BranchMixIn ChainRetryPolicy Connection "
-        "Context DAG DagRunState DagRunTriggerException DecoratedMappedOperator=MappedOperator DecoratedOperator "
+        "BaseHook BaseNotifier BaseOperator BaseOperatorLink BaseSensorOperator BranchMixIn ChainRetryPolicy "
+        "Connection Context DAG DagRunState DagRunTriggerException DecoratedMappedOperator=MappedOperator DecoratedOperator "
         "DownstreamTasksSkipped EdgeModifier ExceptionRetryPolicy HookLineage HookLineageCollector HookLineageReader "
         "Label MappedOperator Metadata NoOpCollector ObjectStoragePath Param ParamValidationError PokeReturnValue "
         "ResumableJobMixin RetryAction RetryDecision RetryPolicy RetryRule SET_DURING_EXECUTION SkipMixin Stats "
@@ -11857,7 +11932,7 @@ _SHARED_PACKAGES = ("airflow", "airflow.providers", "airflow.providers.common")
 
 
 def _airflow_module_names() -> dict[str, str]:
-    """Return the modules below `airflow` that there are here, each with the names it offers in the form of the table."""
+    """Return the modules below `airflow` that there are here, with the names they offer in the form of the table."""
     modules = dict(_AIRFLOW_MODULES)
     for name, value in list(globals().items()):
         if isinstance(value, type) and value.__module__.startswith("airflow.") and not name.startswith("_"):
@@ -13596,6 +13671,9 @@ class SupervisorClient:
         self._transport = transport
         self._reader = FrameReader()
         self._lock = _thread.allocate_lock()
+        self._get_ident = _thread.get_ident
+        self._exchanging = 0
+        self._interrupt: Callable[[], Any] | None = None
         self._next_id = 0
         self._pid = os.getpid()
         self.context_carrier: dict[str, str] | None = None
@@ -13629,16 +13707,33 @@ class SupervisorClient:
         with self._lock:
             request_id = self._next_id
             frame = encode_request(request_id, body, self.context_carrier)
-            self._next_id += 1
+            self._exchanging = self._get_ident()
             try:
-                self._transport.send_all(frame)
-            except OSError as error:
-                raise SupervisorGone(f"cannot send {type(message).__name__} to the supervisor: {error}") from None
-            del frame
-            answer, failure = self._receive(request_id)
+                self._next_id += 1
+                try:
+                    self._transport.send_all(frame)
+                except OSError as error:
+                    raise SupervisorGone(f"cannot send {type(message).__name__} to the supervisor: {error}") from None
+                del frame
+                answer, failure = self._receive(request_id)
+            finally:
+                self._exchanging = 0
+                interrupt, self._interrupt = self._interrupt, None
+        if interrupt is not None:
+            interrupt()
         if failure is not None:
             raise AirflowRuntimeError(_as_error_response(failure))
         return None if answer is None else decode_message(answer)
+
+    def interrupt(self, action: Callable[[], Any]) -> None:
+        """Call, from a signal handler, what raises an exception: at once, or when this thread has its answer.
+
+        An exception between two reads would lose bytes that have arrived, and every later answer with them.
+        """
+        if self._exchanging == self._get_ident():
+            self._interrupt = action
+        else:
+            action()
 
     async def asend(self, message: Message) -> Message | None:
         """Send a request without holding up the event loop."""
@@ -13874,7 +13969,13 @@ def _get_variable(key: str, deserialize_json: bool) -> Any:
         return raw
     import json
 
-    value = json.loads(raw)
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        # For Airflow this variable does not exist, so that a default is taken here too.
+        log_event("error", f"The variable {key} is no JSON", exc_info=error)
+        detail = {"message": f"Variable {key} not found"}
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType("VARIABLE_NOT_FOUND"), detail=detail)) from None
     _add_mask(value, None if isinstance(value, dict) else key)
     return value
 
@@ -14207,6 +14308,33 @@ class XCom:
             )
         )
         return [deserialize_value(each) for each in answer.root] if answer.root else None
+
+    @classmethod
+    def get_value(cls, *, ti_key: Any, key: str) -> Any:
+        """Return a value of a task instance, given by anything that has its ids, or None when there is none."""
+        return cls.get_one(
+            key=key,
+            dag_id=ti_key.dag_id,
+            task_id=ti_key.task_id,
+            run_id=ti_key.run_id,
+            map_index=ti_key.map_index,
+        )
+
+    @classmethod
+    async def aset(cls, key: str, value: Any, **address: Any) -> None:
+        await _in_thread(cls.set, key, value, **address)
+
+    @classmethod
+    async def aget_one(cls, **address: Any) -> Any:
+        return await _in_thread(cls.get_one, **address)
+
+    @classmethod
+    async def aget_all(cls, **address: Any) -> list[Any] | None:
+        return await _in_thread(cls.get_all, **address)
+
+    @classmethod
+    async def aget_value(cls, *, ti_key: Any, key: str) -> Any:
+        return await _in_thread(cls.get_value, ti_key=ti_key, key=key)
 
     @classmethod
     def delete(cls, key: str, task_id: str, dag_id: str, run_id: str, map_index: int | None = None) -> None:
@@ -14780,7 +14908,9 @@ class TaskStateStoreAccessor:
         if retention is None:
             days = int(_configured("state_store", "default_retention_days", "30"))
             if days < 0:
-                raise ValueError(f"[state_store] default_retention_days must be >= 0, got {days}. Set to 0 to disable expiry.")
+                raise ValueError(
+                    f"[state_store] default_retention_days must be >= 0, got {days}. Set to 0 to disable expiry."
+                )
             if days:
                 from datetime import timedelta
 
@@ -14820,7 +14950,7 @@ class AssetStateStoreAccessor:
         request: Message = (
             GetAssetStateStoreByName(name=self._name, key=key)
             if self._name
-            else GetAssetStateStoreByUri(uri=self._uri, key=key)
+            else GetAssetStateStoreByUri(uri=self._uri or "", key=key)
         )
         return _stored_value(ask(request), "ASSET_STORE_NOT_FOUND", default)
 
@@ -14829,7 +14959,7 @@ class AssetStateStoreAccessor:
         request: Message = (
             SetAssetStateStoreByName(name=self._name, key=key, value=value)
             if self._name
-            else SetAssetStateStoreByUri(uri=self._uri, key=key, value=value)
+            else SetAssetStateStoreByUri(uri=self._uri or "", key=key, value=value)
         )
         ask_or_raise(request)
 
@@ -14837,13 +14967,13 @@ class AssetStateStoreAccessor:
         request: Message = (
             DeleteAssetStateStoreByName(name=self._name, key=key)
             if self._name
-            else DeleteAssetStateStoreByUri(uri=self._uri, key=key)
+            else DeleteAssetStateStoreByUri(uri=self._uri or "", key=key)
         )
         ask_or_raise(request)
 
     def clear(self) -> None:
         ask_or_raise(
-            ClearAssetStateStoreByName(name=self._name) if self._name else ClearAssetStateStoreByUri(uri=self._uri)
+            ClearAssetStateStoreByName(name=self._name) if self._name else ClearAssetStateStoreByUri(uri=self._uri or "")
         )
 
     async def aget(self, key: str, default: Any = None) -> Any:
@@ -15273,7 +15403,7 @@ class TaskRunner:
         self.details = details
         self.ti: RuntimeTaskInstance | None = None
         self.context: Any = None
-        self.reported = False
+        self.reporting = False
         self.terminated = False
 
     def run(self, find_task: Callable[[StartupDetails], Any]) -> int:
@@ -15326,6 +15456,7 @@ class TaskRunner:
             return self._failure(error)
 
     def _report(self, outcome: Outcome) -> bool:
+        self.reporting = True
         if self.ti is not None:
             self.ti.state = outcome.state
         try:
@@ -15334,7 +15465,7 @@ class TaskRunner:
             log_event(
                 "error",
                 "Failed to report terminal task state to supervisor",
-                state=str(outcome.state),
+                state=str.__str__(outcome.state),
                 exc_info=error,
             )
             if isinstance(error, AirflowRuntimeError) and outcome.state not in (
@@ -15345,7 +15476,6 @@ class TaskRunner:
                 # must see the outcome and the exit code must not spoil it.
                 return True
             return False
-        self.reported = True
         return True
 
     def _run_and_map_outcome(self, ti: RuntimeTaskInstance) -> Outcome:
@@ -15426,8 +15556,10 @@ class TaskRunner:
         def on_term(signum: int, frame: Any) -> None:
             if os.getpid() != pid:
                 os._exit(128 + signum)
-            if self.reported:
-                return
+            if not self.reporting:
+                self.client.interrupt(terminate)
+
+        def terminate() -> None:
             log_event("error", "Received SIGTERM. Terminating the task")
             try:
                 ti.task.on_kill()
@@ -15510,6 +15642,9 @@ class TaskRunner:
         import signal
 
         def on_alarm(signum: int, frame: Any) -> None:
+            self.client.interrupt(time_out)
+
+        def time_out() -> None:
             log_event("error", "Process timed out", pid=os.getpid())
             raise AirflowTaskTimeout(f"Timeout, PID: {os.getpid()}")
 
@@ -15565,12 +15700,41 @@ class TaskRunner:
         }.get(outcome.state)
         self.context["exception"] = outcome.error
         try:
+            self._push_links(self.ti, task)
             if task.overwrite_rtif_after_execution and task.template_fields:
                 ask_or_raise(SetRenderedFields(rendered_fields=rendered_fields(task)))
             if kind is not None:
                 self._run_callbacks(task, kind, self.context)
+            wanted = {"on_retry_callback": "email_on_retry", "on_failure_callback": "email_on_failure"}.get(kind or "")
+            if wanted and outcome.error is not None and task.email and getattr(task, wanted):
+                log_event(
+                    "error",
+                    "Failed to send task failure or retry email notification: a bundle does not send mail; use "
+                    f"{kind} for it, or run this task outside the bundle",
+                )
         except BaseException as error:
             log_event("error", "Failed after the outcome of the task was reported", exc_info=error)
+
+    @staticmethod
+    def _push_links(ti: RuntimeTaskInstance, task: Any) -> None:
+        """Store what the links of an operator lead to, for the UI."""
+        for link in task.operator_extra_links:
+            try:
+                target = link.get_link(operator=task, ti_key=ti)
+                ask_or_raise(
+                    SetXCom(
+                        key=link.xcom_key,
+                        value=target,
+                        dag_id=ti.dag_id,
+                        task_id=ti.task_id,
+                        run_id=ti.run_id,
+                        map_index=ti.map_index,
+                    )
+                )
+            except Exception as error:
+                log_event(
+                    "error", "Failed to push an xcom for task operator extra link", link_name=link.name, exc_info=error
+                )
 
     def _run_callbacks(self, task: Any, kind: str, context: Any) -> None:
         for index, callback in enumerate(getattr(task, kind) or ()):
@@ -15588,7 +15752,9 @@ class TaskRunner:
         end_date = utcnow()
         label = None
         if self.ti is not None:
-            self.ti.end_date, label = end_date, self.ti.rendered_map_index
+            label = self.ti.rendered_map_index
+            if as_state != TaskInstanceState.SKIPPED:
+                self.ti.end_date = end_date
         return Outcome(TaskState(state=state, end_date=end_date, rendered_map_index=label), as_state, error)
 
     def _failed(self, error: BaseException | None) -> Outcome:
@@ -15644,11 +15810,17 @@ class TaskRunner:
             classpath=classpath,
             trigger_kwargs=serialize_value(trigger_kwargs),
             trigger_timeout=defer.timeout,
-            queue=None,
+            queue=self._triggerer_queue(ti, defer.trigger),
             next_method=defer.method_name,
             next_kwargs=serialize_value(defer.kwargs or {}),
         )
         return Outcome(message, TaskInstanceState.DEFERRED)
+
+    @staticmethod
+    def _triggerer_queue(ti: RuntimeTaskInstance, trigger: Any) -> str | None:
+        """Return the task's queue where Airflow has triggerers of their own for queues, else None."""
+        enabled = _configured("triggerer", "queues_enabled", "false").strip().lower() in ("true", "t", "1")
+        return ti.task.queue if enabled and getattr(trigger, "supports_triggerer_queue", True) else None
 
     def _trigger_dag_run(self, ti: RuntimeTaskInstance, request: Any) -> Outcome:
         """Trigger another Dag and, if asked to, wait for it."""
@@ -15674,6 +15846,22 @@ class TaskRunner:
             return self._failed(None)
         log_event("info", "Dag Run triggered successfully.", trigger_dag_id=request.trigger_dag_id)
         ti.xcom_push("trigger_run_id", request.dag_run_id)
+        if request.deferrable:
+            if request.wait_for_completion:
+                trigger = airflow_name("DagStateTrigger")(
+                    dag_id=request.trigger_dag_id,
+                    states=request.allowed_states + request.failed_states,
+                    execution_dates=None,
+                    run_ids=[request.dag_run_id],
+                    poll_interval=request.poke_interval,
+                )
+                return self._defer(ti, TaskDeferred(trigger=trigger, method_name="execute_complete"))
+            log_event(
+                "info",
+                "Ignoring deferrable=True because wait_for_completion=False. Task will complete immediately without "
+                "waiting for the triggered DAG run.",
+                trigger_dag_id=request.trigger_dag_id,
+            )
         while request.wait_for_completion:
             time.sleep(request.poke_interval)
             state = ti.get_dagrun_state(request.trigger_dag_id, request.dag_run_id)
@@ -15706,19 +15894,31 @@ _MAX_RENDERED_LENGTH = 4096
 
 def rendered_fields(task: Any) -> dict[str, Any]:
     """Return the template fields of a task as the UI shows them: JSON, secrets replaced, long ones cut."""
-    fields = {}
-    for name in task.template_fields:
-        value = _rendered(getattr(task, name))
-        if len(str(value)) > _MAX_RENDERED_LENGTH:
-            fields[name] = _truncated(str(redact(value, name)))
-        else:
-            fields[name] = redact(value, name)
+    fields = {name: _shown_field(getattr(task, name), name) for name in task.template_fields}
+    for path in task.template_fields_renderers or ():
+        base, *keys = path.split(".")
+        if keys and base in fields:
+            value = getattr(task, base)
+            for key in keys:
+                value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
+            if value is not None:
+                fields[path] = _shown_field(value, path)
     return fields
 
 
-def _truncated(text: str) -> str:
+def _shown_field(value: Any, name: str) -> Any:
+    value = _rendered(value)
+    limit = int(_configured("core", "max_templated_field_length", str(_MAX_RENDERED_LENGTH)))
+    if len(str(value)) > limit:
+        return _truncated(str(redact(value, name)), limit)
+    return redact(value, name)
+
+
+def _truncated(text: str, limit: int) -> str:
     prefix, suffix = "Truncated. You can change this behaviour in [core]max_templated_field_length. ", "..."
-    return f"{prefix}{text[: _MAX_RENDERED_LENGTH - len(prefix) - len(suffix)].rstrip()}{suffix}"
+    room = limit - len(prefix) - len(suffix)
+    content = text[:room].rstrip() if room >= 7 else ""
+    return f"{prefix}{content}{suffix}" if limit > 0 else ""
 
 
 def _rendered(value: Any) -> Any:
@@ -15861,6 +16061,9 @@ MANIFEST_VERSION = "1.0"
 ARCHIVE_COOKIE = b"MEI\014\013\012\013\016"
 # The one place where build tools are pinned. `make bundle` installs exactly these, then what the Dag file declares.
 BUILD_PINS = ("msgpack==1.2.4", "pyinstaller==6.22.3", "pyinstaller-hooks-contrib==2026.9")
+# Frozen in when a task uses a template: Airflow renders those with Jinja2, and so must the bundle.
+JINJA_PIN = "jinja2==3.1.6"
+JINJA_MODULES = ("jinja2", "jinja2.ext", "jinja2.nativetypes", "jinja2.sandbox")
 _CACHE_DIGEST_DOMAIN = b"coordinator-bundle cache digest v1\0"
 _CHUNK = 1 << 20
 _U32_MAX = 0xFFFFFFFF
@@ -16237,6 +16440,20 @@ def prepare_frozen_imports() -> None:
         sys.meta_path.insert(0, _LateHooks(dict(_bundle_contents.HOOKS)))  # type: ignore[arg-type]
 
 
+def restore_environment() -> None:
+    """
+    Give programs that a task starts the library path that this program was started with.
+
+    The bootloader puts the extraction folder there for itself; `ls` must not load our libraries. The dynamic linker has
+    read the variable by now, so this process is not affected.
+    """
+    original = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+    if original is None:
+        os.environ.pop("LD_LIBRARY_PATH", None)
+    else:
+        os.environ["LD_LIBRARY_PATH"] = original
+
+
 class _PackedExtensions:
     """
     The last finder: writes an extension module, and libraries it is linked to, to the extraction folder when imported.
@@ -16602,7 +16819,8 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
     """
     Import the Dag files with *python*, twice at once: as it is here, and in another place at another time.
 
-    Returns `dags` (dag_id to task ids), `files` (dag_id to path), `notices` (what will differ at run time).
+    Returns `dags` (dag_id to task ids), `files` (dag_id to path), `templated` (tasks that Jinja must render),
+    `has_jinja2` and `notices` (what will differ at run time).
 
     :raises BuildError: a file that does not import, no Dags, two Dags with one id; with file and line
     """
@@ -16665,7 +16883,8 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
         )
     else:
         notices += _differences(here["dags"], there["dags"])
-    return {"dags": here["dags"], "files": here["files"], "notices": notices}
+    kept = ("dags", "files", "templated", "has_jinja2")
+    return {**{name: here[name] for name in kept}, "notices": notices}
 
 
 def _check_syntax(path: str) -> None:
@@ -16723,6 +16942,7 @@ def _differences(here: dict[str, list[str]], there: dict[str, list[str]]) -> lis
 
 def _probe_child() -> None:
     """The probing process: reads a project as JSON from stdin, imports it, writes what it saw to the answer's file."""
+    import importlib.util
     import json
 
     job = json.load(sys.stdin)
@@ -16739,6 +16959,8 @@ def _probe_child() -> None:
         "files": {dag_id: os.path.abspath(file.path) for dag_id, file in bag.files.items()},
         "import_errors": {str(path): text for path, text in bag.import_errors.items()},
         "warnings": [str(warning) for warning in bag.warnings],
+        "templated": [f"{dag.dag_id}.{task_id}" for dag in bag.dags.values() for task_id in templated_tasks(dag)],
+        "has_jinja2": importlib.util.find_spec("jinja2") is not None,
         "observed": [] if job["elsewhere"] else observer.notices() + _missing_imports(job),
     }
     with open(job["answer"], "w") as answer_file:
@@ -16972,9 +17194,9 @@ def build_bundle(
     project = collect_project(dag_paths, include)
     first = project["files"][0]
     name = os.path.splitext(os.path.basename(first["relative"]))[0]
-    out = os.path.abspath(out or os.path.join(here, "dist", name))
-    if os.path.isdir(out):
+    if out and (out.endswith(os.sep) or os.path.isdir(out)):
         out = os.path.join(out, name)
+    out = os.path.abspath(out or os.path.join(here, "dist", name))
     for file in project["files"]:
         if os.path.realpath(file["path"]) == os.path.realpath(out):
             raise BuildError(f"{out}: the result would overwrite the Dag file")
@@ -16992,6 +17214,13 @@ def build_bundle(
         print(f"  takes along  {', '.join(data[:4])}{f' and {len(data) - 4} more' if len(data) > 4 else ''}")
     for notice in project["notices"] + probe["notices"]:
         print(f"  note: {notice}")
+
+    if probe["templated"]:
+        if not probe["has_jinja2"]:
+            python, said = build_environment(work, [*declared, JINJA_PIN])
+        more = f" and {len(probe['templated']) - 1} more" if len(probe["templated"]) > 1 else ""
+        print(f"  templates    {probe['templated'][0]}{more}: Jinja2 comes along ({said})")
+        project["modules"] = [*project["modules"], *JINJA_MODULES]
 
     plan = {**project, "dags": probe["dags"], "dag_files": probe["files"], "name": name}
     key = _input_key(plan, python)
@@ -17265,6 +17494,7 @@ look at it
   --inspect [FILE]     check this bundle, or another file: trailer, sizes, digests, manifest
   --inspect --source   print the Dag file that was frozen
   --bundle-metadata    print the manifest that Airflow reads
+  --stub [--queue Q]   print a Dag file of @task.stub declarations, for an Airflow that shall not have the source
   --version            versions of this program, Python, msgpack and the supervisor schema
 
 run a task (Airflow does this)
@@ -17302,6 +17532,8 @@ _FLAGS = {
     "--bundle-metadata": False,
     "--inspect": False,
     "--source": False,
+    "--stub": False,
+    "--queue": True,
     "--version": False,
     "--help": False,
 }
@@ -17361,6 +17593,7 @@ def main(arguments: Sequence[str]) -> int:
     frozen = hasattr(sys, "_MEIPASS")
     if frozen:
         prepare_frozen_imports()
+        restore_environment()
     try:
         known = _FLAGS if frozen else {**_FLAGS, **_BUILD_FLAGS}
         parsed = Arguments(arguments, known)
@@ -17400,7 +17633,7 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
         print(_help_text(frozen), end="")
         return 0 if "--help" in flags else USAGE_ERROR
     modes: list[str] = [
-        name for name in ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--version", "--build")
+        name for name in ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--version", "--build")
         if name in flags
     ]  # fmt: skip
     if "--comm" in flags or "--logs" in flags:
@@ -17413,7 +17646,7 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
     if not modes:
         raise UsageError("say what to do, for example --parse")
     mode = modes[0]
-    for name, owner in (("--json", "--parse"), ("--source", "--inspect")):
+    for name, owner in (("--json", "--parse"), ("--source", "--inspect"), ("--queue", "--stub")):
         if name in flags and mode != owner:
             raise UsageError(f"{name} goes with {owner}")
     if mode == "--version":
@@ -17432,6 +17665,9 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
     files = _dag_files(parsed, frozen)
     if mode == "--bundle-metadata":
         return _print_manifest(files, frozen)
+    if mode == "--stub":
+        print(StubWriter(flags.get("--queue")).write(_loaded(files)), end="")
+        return 0
     return _parse(files, as_json="--json" in flags)
 
 
@@ -17510,9 +17746,7 @@ def _print_manifest(files: DagFiles, frozen: bool) -> int:
     if frozen:
         manifest = read_bundle(sys.executable).manifest
     else:
-        bag = _load_all(files)
-        if bag.import_errors:
-            raise DagFileError("\n".join(bag.import_errors.values()))
+        bag = _loaded(files)
         manifest = bundle_manifest({dag_id: dag.task_ids for dag_id, dag in bag.dags.items()}, files.files[0].name)
     print(render_manifest(manifest).decode(), end="")
     return 0
@@ -17565,6 +17799,14 @@ def _load_all(files: DagFiles) -> DagBag:
         os.close(answers)
 
 
+def _loaded(files: DagFiles) -> DagBag:
+    """Import the Dag files, all of them or none."""
+    bag = _load_all(files)
+    if bag.import_errors:
+        raise DagFileError("\n".join(bag.import_errors.values()))
+    return bag
+
+
 def describe_dag(dag: DAG) -> str:
     """Return a Dag as a few lines for a person: schedule, tags, and the tasks in the order they can run."""
     facts = [f"schedule {describe_schedule(dag)}"]
@@ -17613,6 +17855,204 @@ def _describe_assets(condition: BaseAsset) -> str:
         return parts[0] if len(parts) == 1 else f"({word.join(parts)})"
     return str(getattr(condition, "name", None) or getattr(condition, "uri", "?"))
 
+
+# --- --stub -----------------------------------------------------------------------------------------------------------
+
+# Arguments of a task that Airflow acts on while the task itself runs elsewhere.
+_STUB_ARGUMENTS = (
+    "owner retries retry_delay retry_exponential_backoff max_retry_delay depends_on_past wait_for_downstream "
+    "ignore_first_depends_on_past wait_for_past_depends_before_skipping priority_weight weight_rule queue pool "
+    "pool_slots execution_timeout trigger_rule map_index_template max_active_tis_per_dag max_active_tis_per_dagrun "
+    "executor do_xcom_push doc_md"
+).split()
+_STUB_DAG_ARGUMENTS = (
+    "description max_active_tasks max_active_runs max_consecutive_failed_dag_runs dagrun_timeout catchup doc_md "
+    "is_paused_upon_creation tags owner_links fail_fast dag_display_name"
+).split()
+
+
+class StubWriter:
+    """Writes a Dag file of `@task.stub` declarations: what Airflow needs to schedule tasks whose code is in a bundle.
+
+    :param queue: routes every task there; each keeps its own when None.
+    """
+
+    def __init__(self, queue: str | None) -> None:
+        self.queue = queue
+        self.lines: list[str] = []
+        self.names: dict[str, str] = {}
+
+    def write(self, bag: DagBag) -> str:
+        """Return the file.
+
+        :raises BundleError: when a Dag holds something that has no form in a stub, such as a timetable of its own.
+        """
+        files = ", ".join(sorted({file.name for file in bag.files.values()}))
+        self.lines = [
+            f'"""Stands for {files}, whose tasks run in a bundle. Written by --stub; do not edit, write it anew."""',
+            "",
+            "from datetime import datetime, timedelta, timezone  # noqa: F401",
+            "from zoneinfo import ZoneInfo  # noqa: F401",
+            "",
+            "from airflow.sdk import *  # noqa: F403",
+        ]
+        for dag in bag.dags.values():
+            self._write_dag(dag)
+        return "\n".join(self.lines) + "\n"
+
+    def _write_dag(self, dag: DAG) -> None:
+        self.names = {}
+        arguments = [repr(dag.dag_id), f"schedule={self._schedule(dag)}"]
+        if dag.start_date is not None:
+            arguments.append(f"start_date={self._date(dag.start_date, dag.timezone)}")
+        if dag.end_date is not None:
+            arguments.append(f"end_date={self._date(dag.end_date, None)}")
+        if dag.params:
+            params = ", ".join(f"{key!r}: {self._param(param)}" for key, param in dag.params.items())
+            arguments.append(f"params={{{params}}}")
+        blank = DAG("blank", schedule=None)
+        arguments += self._changed(dag, blank, [each for each in _STUB_DAG_ARGUMENTS if each != "dag_display_name"])
+        if dag.dag_display_name != dag.dag_id:
+            arguments.append(f"dag_display_name={dag.dag_display_name!r}")
+        self.lines += ["", f"with DAG({', '.join(arguments)}) as the_dag:"]
+        self._write_group(dag.task_group, "    ")
+        edges = [(each.task_id, down) for each in dag.tasks for down in sorted(each.downstream_task_ids)]
+        self.lines += [f"    {self.names[up]} >> {self.names[down]}" for up, down in edges]
+        for each in dag.tasks:
+            if each.is_setup:
+                self.lines.append(f"    {self.names[each.task_id]}.as_setup()")
+            if each.is_teardown:
+                option = "on_failure_fail_dagrun=True" if each.on_failure_fail_dagrun else ""
+                self.lines.append(f"    {self.names[each.task_id]}.as_teardown({option})")
+        if not dag.tasks:
+            self.lines.append("    pass")
+
+    def _write_group(self, group: TaskGroup, indent: str) -> None:
+        nodes = group.topological_sort()
+        for node in nodes:
+            if not isinstance(node, TaskGroup):
+                self._write_task(node, group, indent)
+                continue
+            prefix = "" if node.prefix_group_id else ", prefix_group_id=False"
+            if isinstance(node, MappedTaskGroup):
+                call, parameters = self._expansion(node._expand_input)
+                name = self._free_name(str(node.node_id))
+                self.lines.append(f"{indent}@task_group(group_id={node._group_id!r}{prefix})")
+                self.lines.append(f"{indent}def {name}({'' if parameters == '**kwargs' else parameters}):")
+            else:
+                self.lines.append(f"{indent}with TaskGroup({node._group_id!r}{prefix}):")
+            self._write_group(node, indent + "    ")
+            if not node.children:
+                self.lines.append(f"{indent}    pass")
+            if isinstance(node, MappedTaskGroup):
+                self.lines.append(f"{indent}{name}{call}")
+                # What a function declares has no name outside of it.
+                self.names.update((each.task_id, f"the_dag.get_task({each.task_id!r})") for each in node)
+
+    def _write_task(self, task: Any, group: TaskGroup, indent: str) -> None:
+        prefix = f"{group.node_id}." if group.node_id and group.prefix_group_id else ""
+        name = self.names[task.task_id] = self._free_name(task.task_id)
+        arguments = [f"task_id={task.task_id[len(prefix) :]!r}"]
+        arguments += self._changed(task, BaseOperator, _STUB_ARGUMENTS)
+        if self.queue is not None:
+            arguments = [each for each in arguments if not each.startswith("queue=")] + [f"queue={self.queue!r}"]
+        call, parameters = "()", ""
+        if task.is_mapped:
+            call, parameters = self._expansion(task._get_specified_expand_input())
+        multiple = ", multiple_outputs=True" if task.multiple_outputs else ""
+        self.lines += [
+            f"{indent}@task.stub({', '.join(arguments)}{multiple})",
+            f"{indent}def {name}({parameters}): ...",
+            f"{indent}{name} = {name}{call}",
+        ]
+
+    def _free_name(self, task_id: str) -> str:
+        """Return a Python name for a task, none that the stub uses otherwise."""
+        import keyword
+
+        name = "".join(c if c.isalnum() and c.isascii() else "_" for c in task_id)
+        own = {"datetime", "timedelta", "timezone", "the_dag", "kwargs"}
+        taken = {*self.names.values(), *_AIRFLOW_MODULES["airflow.sdk"].split(), *own}
+        if not name.isidentifier() or keyword.iskeyword(name) or name in taken:
+            name = f"task_{name}"
+        while name in taken:
+            name += "_"
+        return name
+
+    def _expansion(self, expand_input: Any) -> tuple[str, str]:
+        """Return the call that maps, and the parameters that the mapped function needs for it."""
+        value = expand_input.value
+        if isinstance(value, dict):
+            sources = {key: self._mapped_over(each, "None") for key, each in value.items()}
+            return f".expand({', '.join(f'{key}={each}' for key, each in sources.items())})", ", ".join(sources)
+        return f".expand_kwargs({self._mapped_over(value, '{}')})", "**kwargs"
+
+    def _mapped_over(self, value: Any, filler: str) -> str:
+        """Return something as long as what is mapped over: its length is all that Airflow needs to know."""
+        if isinstance(value, PlainXComArg):
+            return self.names[value.operator.task_id]
+        if isinstance(value, MapXComArg):
+            return self._mapped_over(value.arg, filler)
+        if isinstance(value, (ZipXComArg, ConcatXComArg)):
+            first, *others = (self._mapped_over(each, filler) for each in value.args)
+            if isinstance(value, ConcatXComArg):
+                return f"{first}.concat({', '.join(others)})"
+            fill = ["fillvalue=None"] if is_arg_set(value.fillvalue) else []
+            return f"{first}.zip({', '.join([*others, *fill])})"
+        return f"[{', '.join([filler] * len(value))}]"
+
+    def _changed(self, subject: Any, plain: Any, names: Sequence[str]) -> list[str]:
+        found = []
+        for name in names:
+            value, default = getattr(subject, name), getattr(plain, name)
+            if name == "retry_delay":
+                default = _default_retry_delay()
+            if value != default and value not in ((), [], {}):
+                found.append(f"{name}={self._source(name, value)}")
+        return found
+
+    def _schedule(self, dag: DAG) -> str:
+        schedule = dag.schedule
+        if isinstance(schedule, BaseAsset):
+            return self._asset(schedule)
+        if isinstance(schedule, (list, tuple, set)):
+            return f"[{', '.join(map(self._asset, schedule))}]"
+        return self._source("schedule", schedule)
+
+    def _asset(self, asset: BaseAsset) -> str:
+        if isinstance(asset, (AssetAny, AssetAll)):
+            sign = " | " if isinstance(asset, AssetAny) else " & "
+            return f"({sign.join(map(self._asset, asset.objects))})"
+        if isinstance(asset, Asset):
+            return f"Asset(name={asset.name!r}, uri={asset.uri!r}, group={asset.group!r}, extra={asset.extra!r})"
+        if isinstance(asset, AssetAlias):
+            return f"AssetAlias({asset.name!r}, group={asset.group!r})"
+        kind = "name" if isinstance(asset, AssetNameRef) else "uri"
+        return f"Asset.ref({kind}={getattr(asset, kind)!r})"
+
+    def _param(self, param: Param) -> str:
+        arguments = [] if param.value is NOTSET else [repr(param.value)]
+        if param.description:
+            arguments.append(f"description={param.description!r}")
+        return f"Param({', '.join([*arguments, f'schema={param.schema!r}'])})"
+
+    @staticmethod
+    def _date(value: Any, zone: Any) -> str:
+        key = getattr(zone, "key", None) or getattr(zone, "name", None)
+        local = f'.astimezone(ZoneInfo("{key}"))' if key and key != "UTC" else ""
+        return f"datetime.fromisoformat({value.isoformat()!r}){local}"
+
+    @staticmethod
+    def _source(name: str, value: Any) -> str:
+        if isinstance(value, Enumeration):
+            return repr(value.value)
+        if value is None or isinstance(value, (str, int, float, bool, list, dict, tuple, set)):
+            return repr(value)
+        if hasattr(value, "total_seconds"):
+            return f"timedelta(seconds={value.total_seconds()!r})"
+        raise BundleError(
+            f"{name}={value!r} has no form in a stub; give Airflow the Dag file itself, or use what it has a literal for"
+        )
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import coordinator_bundle
 import pytest
+
+import coordinator_bundle
 
 MODULE = Path(__file__).resolve().parent.parent / "coordinator_bundle.py"
 ETL = """\

@@ -813,3 +813,35 @@ def test_a_large_string_is_not_copied() -> None:
     assert serialize_value(text) is text
     assert serialize_value({"a": [text]})["a"][0] is text
     assert deserialize_value({"a": [text]})["a"][0] is text
+
+
+########################################################################################################################
+# Airflow's own classes in XComs
+########################################################################################################################
+
+
+def sdk_values(sdk) -> list[tuple[str, object]]:
+    asset = sdk.Asset(name="orders", uri="s3://bucket/orders", extra={"owner": "sales"})
+    return [
+        ("asset by name", sdk.Asset("orders")),
+        ("asset", asset),
+        ("alias", sdk.AssetAlias("daily", group="sales")),
+        ("metadata", sdk.Metadata(asset, {"rows": 3})),
+        ("param", sdk.Param(3, type="integer", minimum=1)),
+        ("params", sdk.ParamsDict({"a": 1})),
+        ("connection", sdk.Connection(conn_id="c", conn_type="http", host="h", extra='{"a": 1}')),
+        ("variable", sdk.Variable(key="k", value="v", description="d")),
+        ("trigger rule", sdk.TriggerRule.ALL_DONE),
+        ("list of assets", [asset, {"inner": (asset,)}]),
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in sdk_values(cb)])
+def test_airflows_own_classes_travel_both_ways_under_airflows_names(name):
+    import airflow.sdk
+
+    theirs, ours = (dict(sdk_values(sdk))[name] for sdk in (airflow.sdk, cb))
+    wire = real.serialize(theirs)
+    assert cb.serialize_value(ours) == wire
+    assert cb.serialize_value(cb.deserialize_value(wire)) == wire
+    assert real.serialize(real.deserialize(cb.serialize_value(ours))) == wire

@@ -167,16 +167,20 @@ class Bench:
         if self.given:
             shutil.copy2(self.given, ours / "noop")
         else:
-            command = ["make", "-s", "-C", str(REPO), "bundle", f"DAG={DAG_FILE}", f"OUT={ours / 'noop'}"]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+            self.build(DAG_FILE, ours / "noop")
         self.bundles["bundle"] = str(ours)
         if c_bundle.have_compiler():
             c_bundle.build(self.folder / "c", "noop", ["nothing"])
             self.bundles["c"] = str(self.folder / "c")
         else:
             print("no gcc: the C program's column stays empty", file=sys.stderr)
+
+    @staticmethod
+    def build(dag_file: Path, out: Path) -> None:
+        command = ["make", "-s", "-C", str(REPO), "bundle", f"DAG={dag_file}", f"OUT={out}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
 
     def sides(self, *wanted: str) -> list[str]:
         self.prepare()
@@ -359,12 +363,73 @@ def row_import(bench: Bench) -> list[dict[str, Any]]:
     return [row("import / python -I msgpack, socket, json", "ms", *times, 1.5)]
 
 
+THOUSAND_TASKS = """\
+from datetime import datetime
+from airflow.sdk import dag, task
+
+@dag(schedule="@daily", start_date=datetime(2026, 1, 1), default_args={"queue": "frozen", "retries": 2})
+def wide():
+    @task
+    def step(number: int, before=None) -> int:
+        return number
+
+    for row in range(100):
+        result = None
+        for number in range(TASKS // 100):
+            result = step(number, result)
+
+wide()
+"""
+SERIALISE = """\
+import sys
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+import json
+json.dumps([DagSerialization.to_dict(dag) for dag in DagBag(dag_folder=sys.argv[1]).dags.values()])
+"""
+
+
+def row_parse(bench: Bench) -> list[dict[str, Any]]:
+    """listing and serialising a Dag of 1,000 tasks: `--parse --json` against Airflow's import and serialisation"""
+    bundles = {}
+    for tasks in (1000, 2000):
+        dag_file = bench.folder / f"wide_{tasks}.py"
+        dag_file.write_text(THOUSAND_TASKS.replace("TASKS", str(tasks)))
+        bundles[tasks] = bench.folder / f"wide_{tasks}"
+        bench.build(dag_file, bundles[tasks])
+    ours = [str(bundles[1000]), "--parse", "--json"]
+    theirs = [sys.executable, "-c", SERIALISE, str(bench.folder / "wide_1000.py")]
+    env = {**os.environ, "AIRFLOW_HOME": str(bench.folder / "parse_home"), "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range((bench.runs or 7) + 1):
+        for command, values in ((ours, times[0]), (theirs, times[1])):
+            started = time.perf_counter()
+            subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if turn:
+                values.append(time.perf_counter() - started)
+
+    def peak(command: list[str]) -> float:
+        """Peak resident size of a command in MiB, through a process of its own that has no other child."""
+        code = (
+            "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL); "
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+        )
+        return float(subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True).stdout)
+
+    peaks = {tasks: peak([str(path), "--parse", "--json"]) for tasks, path in bundles.items()}
+    return [
+        row("--parse --json of 1,000 tasks / Airflow", "ms", *times, 0.2),
+        row("memory of --parse: 2,000 tasks / 1,000 tasks", "MiB", [peaks[2000]], [peaks[1000]], 2.0),
+    ]
+
+
 ROWS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
     "start": row_start,
     "memory": row_memory,
     "after-one": row_after_one,
     "fresh": row_fresh,
     "import": row_import,
+    "parse": row_parse,
 }
 
 

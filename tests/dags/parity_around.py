@@ -1,3 +1,6 @@
+# /// script
+# dependencies = ["jinja2", "pendulum"]
+# ///
 """What happens around a task: callbacks, hooks, templates, params, results of several parts, links, retry policies."""
 
 from __future__ import annotations
@@ -260,14 +263,17 @@ with DAG(
         "{{ data_interval_start }} {{ data_interval_end | ts }} {{ logical_date | ds }} {{ logical_date | ts_nodash }}",
         "{{ task_instance_key_str }} {{ dag.dag_id }} {{ task.task_id }} {{ ti.try_number }} {{ dag_run.run_type }}",
         "{{ data_interval_end.add(days=1).to_date_string() }} {{ logical_date.day_of_week }} {{ partition_key }}",
-        x_macros="{{ macros.ds_add(ds, 5) }} {{ macros.ds_add(ds, 0) }} {{ macros.ds_format(ds, '%Y-%m-%d', '%d.%m.%y') }}",
+        x_macros="{{ macros.ds_add(ds, 5) }} {{ macros.ds_add(ds, 0) }}",
+        x_format="{{ macros.ds_format(ds, '%Y-%m-%d', '%d.%m.%y') }}",
         x_more="{{ macros.datetime(2026, 1, 1) }} {{ macros.timedelta(days=2) }} {{ macros.json.dumps({'a': 1}) }}",
-        x_previous="{{ prev_start_date_success }} {{ prev_data_interval_end_success | ts }} {{ prev_end_date_success is none }}",
+        x_previous="{{ prev_start_date_success }} {{ prev_data_interval_end_success | ts }}",
+        x_none="{{ prev_end_date_success is none }}",
     )
     echo.override(task_id="own_macros")(
         "{{ mine(4) }} {{ names | join('+') }} {{ 'loud' | shout }} {{ params.table }} {{ params['limit'] + 1 }}",
         ["{{ params.table }}", ("{{ ds }}", {"{{ key }}": "{{ ds }}"}), {"{{ ds }}"}],
-        x_logic="{% if params.limit > 2 %}many{% else %}few{% endif %}{% set x = 3 %}{{ x }}{# nothing #}{% do names.append %}",
+        x_logic="{% if params.limit > 2 %}many{% else %}few{% endif %}{% set x = 3 %}{{ x }}{# nothing #}",
+        x_do="{% do names.append %}",
     )
     echo.override(task_id="trailing_newlines")(
         "text\n", "text\r\nmore\n\n", "{{ ds }}\n", "{ no template }", "{{ '{{' }}"

@@ -119,16 +119,3 @@ with DAG("parity_branches", schedule=None, start_date=datetime(2026, 1, 1), catc
 
     skips_by_hand() >> left
     skips_one_by_hand() >> left
-
-    @task.run_if(lambda context: context["params"].get("go"))
-    @task(params={"go": False})
-    def run_if():
-        return "ran"
-
-    @task.skip_if(lambda context: (True, "for a reason"))
-    @task
-    def skip_if():
-        return "ran"
-
-    run_if()
-    skip_if()

@@ -115,7 +115,7 @@ def parity_calls():
         return [host, missing]
 
     connections_by_template(
-        "{{ conn.warehouse.host }}:{{ conn.warehouse.port }}/{{ conn.get('warehouse').schema }} {{ conn.warehouse.login }}",
+        "{{ conn.warehouse.host }}:{{ conn.warehouse.port }}/{{ conn.get('warehouse').schema }}",
         "{{ conn.get('absent', 'none') }} {{ conn.get('absent') }} {{ conn.warehouse.extra_dejson.sslmode }}",
     )
 
@@ -207,7 +207,6 @@ def parity_calls():
             await XCom.aget_all(key="own", **place),
             await XCom.aget_value(ti_key=ti, key="own"),
         ]
-        await XCom.adelete(key="own", **place)
         return found
 
     @task
@@ -239,7 +238,8 @@ def parity_calls():
 
     @task
     def no_previous_run(ti=None, prev_end_date_success=None):
-        return [ti.get_previous_dagrun(), ti.get_previous_ti(), str(prev_end_date_success), not prev_end_date_success]
+        nothing = [ti.get_previous_dagrun(), ti.get_previous_ti() is None]
+        return [*nothing, str(prev_end_date_success), not prev_end_date_success]
 
     @task
     def previous_task_instances(ti=None):
@@ -283,7 +283,7 @@ def parity_calls():
     @task
     def own_facts(ti=None, dag_run=None, task_reschedule_count=None, **context):
         return [
-            [ti.dag_id, ti.task_id, ti.run_id, ti.try_number, ti.map_index, ti.max_tries, ti.is_mapped, str(ti.state)],
+            [ti.dag_id, ti.task_id, ti.run_id, ti.try_number, ti.map_index, ti.max_tries, ti.is_mapped, ti.state.value],
             [dag_run.dag_id, dag_run.run_id, dag_run.conf, dag_run.run_type.value, dag_run.state],
             [ti.log_url, ti.mark_success_url, ti.task.task_id, ti.task.dag.dag_id, task_reschedule_count],
             sorted(key for key in context if key not in ("templates_dict", "conn", "macros")),

@@ -112,7 +112,7 @@ def run_of(**fields):
 
 
 def told(context):
-    Variable.set("told", f"{context['ti'].state} {type(context['exception']).__name__}")
+    Variable.set("told", f"{context['ti'].state.value} {type(context['exception']).__name__}")
 
 
 with DAG(

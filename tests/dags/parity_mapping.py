@@ -57,7 +57,7 @@ with DAG("parity_mapping", schedule=None, start_date=datetime(2026, 1, 1), catch
     show.override(task_id="of_kwargs_task").partial(other=0).expand_kwargs(listed.map(lambda n: {"value": n}))
     show.override(task_id="zipped").expand(value=listed.zip(named, fillvalue="none"))
     show.override(task_id="concatenated").expand(value=listed.concat(numbers.override(task_id="more_numbers")()))
-    show.override(task_id="doubled").expand(value=listed.map(lambda n: n * 2).map(str))
+    show.override(task_id="doubled").expand(value=listed.map(lambda n: n * 2).map(lambda n: str(n)))
     show.override(task_id="filtered").expand(value=listed.map(lambda n: n if n != 2 else skip()))
     show.override(task_id="of_nothing").expand(value=nothing_to_map())
     show.override(task_id="of_unmappable").expand(value=not_mappable())
@@ -94,7 +94,7 @@ with DAG("parity_mapping", schedule=None, start_date=datetime(2026, 1, 1), catch
     label_broken.expand(value=[1])
 
     Shows.partial(task_id="classic", other="{{ ds }}", map_index_template="{{ label }}", params={"own": 2}).expand(
-        value=listed.map(str)
+        value=listed.map(lambda n: str(n))
     )
     Shows.partial(task_id="classic_kwargs").expand_kwargs([{"value": "{{ ds }}", "other": 1}, {"value": 2}])
     BashOperator.partial(task_id="commands", env={"DAY": "{{ ds }}"}).expand(bash_command=["echo $DAY one", "echo two"])
