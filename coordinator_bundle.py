@@ -9726,6 +9726,14 @@ def _object_storage() -> dict[str, Any]:
             self._rest = rest
             for each in args[1:]:
                 self._rest = self._joined(str(each))
+            self._rest = self._normal(self._rest)
+
+        def _normal(self, rest: str) -> str:
+            """A trailing slash says nothing, but for the root of a bucket or disk."""
+            bare = rest.rstrip("/")
+            if self.protocol not in ("", "file"):
+                return bare if "/" in bare or not bare else f"{bare}/"
+            return bare or rest[:1]
 
         def _joined(self, part: str) -> str:
             if self.protocol in ("", "file") and part.startswith("/"):
@@ -9734,7 +9742,7 @@ def _object_storage() -> dict[str, Any]:
 
         def _sibling(self, rest: str) -> Any:
             clone = object.__new__(type(self))
-            clone.__dict__.update(self.__dict__, _rest=rest)
+            clone.__dict__.update(self.__dict__, _rest=self._normal(rest))
             clone.__dict__.pop("_upath", None)
             return clone
 
@@ -9985,6 +9993,14 @@ def _triggers() -> dict[str, Any]:
     class TaskSkippedEvent(BaseTaskEndEvent):
         task_instance_state = TaskInstanceState.SKIPPED
 
+    def in_utc(moment: Any) -> Any:
+        """Move a moment to UTC: to pendulum's where it is at hand, as the zone is written down by its class as well."""
+        try:
+            import pendulum
+        except ImportError:
+            return convert_to_utc(moment)
+        return pendulum.instance(moment.astimezone(pendulum.UTC))
+
     class DateTimeTrigger(BaseTrigger):
         """A moment: `moment`, an aware datetime, or `target_time`, which may be a template."""
 
@@ -10002,7 +10018,7 @@ def _triggers() -> dict[str, Any]:
                     raise TypeError(f"Expected datetime.datetime type for moment. Got {type(moment)}")
                 if moment.tzinfo is None:
                     raise ValueError("You cannot pass naive datetimes")
-                self._moment = coerce_datetime(convert_to_utc(moment))
+                self._moment = in_utc(moment)
             self.target_time = target_time
             self.end_from_trigger = end_from_trigger
 
@@ -10013,7 +10029,7 @@ def _triggers() -> dict[str, Any]:
                 text = target.isoformat() if isinstance(target, datetime) else target
                 if not isinstance(text, str) or not text:
                     raise TypeError("DateTimeTrigger has neither a 'moment' nor a usable 'target_time'")
-                self._moment = parse_datetime(text)
+                self._moment = in_utc(parse_datetime(text))
             return self._moment
 
         def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -11779,7 +11795,8 @@ _AIRFLOW_MODULES: dict[str, str] = {
         "AirflowInactiveAssetInInletOrOutletException AirflowNotFoundException AirflowOptionalProviderFeatureException "
         "AirflowRescheduleException AirflowSensorTimeout AirflowSkipException "
         "AirflowTaskTerminated AirflowTaskTimeout AirflowTimetableInvalid DagRunTriggerException "
-        "DownstreamTasksSkipped DuplicateTaskIdFound FailFastDagInvalidTriggerRule NodeNotFound ParamValidationError RemovedInAirflow4Warning "
+        "DownstreamTasksSkipped DuplicateTaskIdFound FailFastDagInvalidTriggerRule "
+        "NodeNotFound ParamValidationError RemovedInAirflow4Warning "
         "SerializationError=CoreSerializationError TaskAlreadyInTaskGroup TaskDeferralError TaskDeferralTimeout "
         "TaskDeferred TaskNotFound XComNotFound"
     ),
@@ -11905,7 +11922,8 @@ _AIRFLOW_MODULES: dict[str, str] = {
         "AirflowOptionalProviderFeatureException AirflowPlugin AirflowSensorTimeout AirflowSkipException "
         "AirflowTaskTimeout Asset AssetAlias AssetAll AssetAny AssetLineageInfo BaseAsyncOperator BaseBranchOperator "
         "BaseHook BaseNotifier BaseOperator BaseOperatorLink BaseSensorOperator BranchMixIn ChainRetryPolicy "
-        "Connection Context DAG DagRunState DagRunTriggerException DecoratedMappedOperator=MappedOperator DecoratedOperator "
+        "Connection Context DAG DagRunState "
+        "DagRunTriggerException DecoratedMappedOperator=MappedOperator DecoratedOperator "
         "DownstreamTasksSkipped EdgeModifier ExceptionRetryPolicy HookLineage HookLineageCollector HookLineageReader "
         "Label MappedOperator Metadata NoOpCollector ObjectStoragePath Param ParamValidationError PokeReturnValue "
         "ResumableJobMixin RetryAction RetryDecision RetryPolicy RetryRule SET_DURING_EXECUTION SkipMixin Stats "
@@ -16883,8 +16901,8 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
         )
     else:
         notices += _differences(here["dags"], there["dags"])
-    kept = ("dags", "files", "templated", "has_jinja2")
-    return {**{name: here[name] for name in kept}, "notices": notices}
+    found = {name: here[name] for name in ("dags", "files", "templated", "has_jinja2")}
+    return {**found, "notices": notices}
 
 
 def _check_syntax(path: str) -> None:

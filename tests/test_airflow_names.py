@@ -10,9 +10,10 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -114,13 +115,23 @@ def test_a_name_of_the_sdk_is_there(name: str) -> None:
 
 
 def test_every_name_of_the_sdk_can_be_imported_in_a_bundle() -> None:
-    done = in_bundle(f"from airflow.sdk import {', '.join(sdk_names())}\nimport airflow.sdk\nprint(airflow.sdk.__version__)")
+    done = in_bundle(
+        f"from airflow.sdk import {', '.join(sdk_names())}\nimport airflow.sdk\nprint(airflow.sdk.__version__)"
+    )
     assert done.stderr == ""
     assert done.stdout.strip() == real("airflow.sdk.__version__")
 
 
 # Airflow hides these behind *args, or gives them an alias that inspect does not tell.
-OWN_WAY = {"Connection", "PartitionedAssetTimetable", "TaskInstance", "ObjectStoragePath", "BaseXCom", "XComArg", "Context"}
+OWN_WAY = {
+    "Connection",
+    "PartitionedAssetTimetable",
+    "TaskInstance",
+    "ObjectStoragePath",
+    "BaseXCom",
+    "XComArg",
+    "Context",
+}
 
 
 @pytest.mark.parametrize("name", [name for name in sdk_names() if name not in OWN_WAY])
@@ -129,7 +140,9 @@ def test_a_class_of_the_sdk_takes_the_arguments_that_airflows_takes(name: str) -
         pytest.skip("no class")
     theirs = real(f"airflow.sdk.{name}")
     if issubclass(theirs, str) or getattr(theirs, "__members__", None):
-        assert sorted(member.value for member in theirs) == sorted(member.value for member in ours(f"airflow.sdk.{name}"))
+        assert sorted(member.value for member in theirs) == sorted(
+            member.value for member in ours(f"airflow.sdk.{name}")
+        )
         return
     expected = sorted(set(arguments(theirs)) - INTERNAL_ARGUMENTS.get(name, set()))
     if name in ("BaseOperator", "BaseAsyncOperator", "BaseBranchOperator"):
@@ -166,10 +179,14 @@ def test_the_names_of_the_compatibility_module_are_there() -> None:
     assert missing == {"AIRFLOW_VAR_NAME_FORMAT_MAPPING", "KeywordParameters"}
 
 
-@pytest.mark.parametrize("home", ["airflow.exceptions", "airflow.sdk.exceptions", "airflow.providers.standard.exceptions"])
+@pytest.mark.parametrize(
+    "home", ["airflow.exceptions", "airflow.sdk.exceptions", "airflow.providers.standard.exceptions"]
+)
 def test_exceptions_have_the_bases_that_they_have_in_airflow(home: str) -> None:
     theirs = __import__(home, fromlist=["*"])
-    names = {name for name, value in vars(theirs).items() if isinstance(value, type) and issubclass(value, BaseException)}
+    names = {
+        name for name, value in vars(theirs).items() if isinstance(value, type) and issubclass(value, BaseException)
+    }
     names |= set(getattr(theirs, "_DEPRECATED_EXCEPTIONS", ()))
     for name in sorted(name for name in names if not name.startswith("_")):
         cls = ours(f"{home}.{name}") if name != "AirflowException" else module.AirflowException
@@ -203,9 +220,9 @@ def test_a_class_is_the_same_by_every_path_and_survives_pickling() -> None:
 def test_a_class_that_few_files_use_is_not_made_before_it_is_asked_for() -> None:
     done = in_bundle(
         "from airflow.sdk import DAG, task\n"
-        "print([n for n in ('RollupMapper', 'FileSensor', 'RetryRule') if n in vars(module)], 'enum' in module.sys.modules)"
+        "print([name for name in ('RollupMapper', 'FileSensor', 'RetryRule') if name in vars(module)])"
     )
-    assert done.stdout.startswith("[]"), done.stderr
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_what_airflow_keeps_in_its_database_says_what_to_do_instead_when_it_is_used() -> None:
@@ -237,7 +254,9 @@ def test_configuration_is_the_environment() -> None:
         """
     )
     assert done.stdout.splitlines() == ["7 None False", "True"]
-    assert "AirflowConfigException" in done.stderr and "set AIRFLOW__SMTP__SMTP_HOST where the worker runs" in done.stderr
+    assert (
+        "AirflowConfigException" in done.stderr and "set AIRFLOW__SMTP__SMTP_HOST where the worker runs" in done.stderr
+    )
 
 
 # --- what they do -----------------------------------------------------------------------------------------------------
@@ -299,7 +318,10 @@ def test_what_airflow_refuses_is_refused_in_its_words(name: str, use: Callable[[
     with pytest.raises(Exception) as mine:
         use(lambda name: ours(f"airflow.sdk.{name}"))
     assert type(mine.value).__name__ == type(theirs.value).__name__
-    assert str(mine.value).splitlines()[0].partition(" object at 0x")[0] == str(theirs.value).splitlines()[0].partition(" object at 0x")[0]
+    assert (
+        str(mine.value).splitlines()[0].partition(" object at 0x")[0]
+        == str(theirs.value).splitlines()[0].partition(" object at 0x")[0]
+    )
 
 
 class OwnError(ConnectionError):
@@ -364,7 +386,7 @@ def test_what_is_not_plain_cron_names_the_remedy() -> None:
 
 def test_object_storage_paths_are_airflows_and_read_what_is_there(tmp_path: Path) -> None:
     pytest.importorskip("upath")
-    for text in ("s3://conn@bucket/a/b.txt", "file:///tmp/x.csv"):
+    for text in ("s3://conn@bucket/a/b.txt", "file:///tmp/x/", "s3://c@bucket", "/tmp/a.tar.gz"):
         mine, theirs = ours("airflow.sdk.ObjectStoragePath")(text), real("airflow.sdk.ObjectStoragePath")(text)
         for name in ("conn_id", "bucket", "key", "protocol", "name", "suffix", "stem", "namespace"):
             assert getattr(mine, name) == getattr(theirs, name), (text, name)
@@ -440,12 +462,22 @@ def test_operators_of_a_provider_that_is_not_there_keep_their_place(mixed: Path)
     graph, warnings, errors, modules, retries = json.loads(done.stdout)
     nothing: list[str] = []
     assert graph == {
-        "rows": nothing, "load": ["launch", "rows"], "wait": nothing, "each": nothing, "launch": ["wait"], "in_docker": nothing
+        "rows": nothing,
+        "load": ["launch", "rows"],
+        "wait": nothing,
+        "each": nothing,
+        "launch": ["wait"],
+        "in_docker": nothing,
     }
     assert retries == 2
     assert modules["launch"] == "airflow.providers.acme.cloud.operators.rockets"
     assert len(warnings) == 1
-    for text in ("load (airflow.providers.acme.operators.acme.AcmeOperator)", "wait (", "each (", "in_docker (@task.docker)"):
+    for text in (
+        "load (airflow.providers.acme.operators.acme.AcmeOperator)",
+        "wait (",
+        "each (",
+        "in_docker (@task.docker)",
+    ):
         assert text in warnings[0]
     assert "rows (" not in warnings[0]
     assert "'load' is a AcmeOperator" in errors[0] and "apache-airflow-providers-acme" in errors[0]
@@ -549,14 +581,23 @@ def both(airflow: Any, make_bundle: Callable[..., Path]) -> Callable[..., Any]:
         results = []
         for folder in (make_bundle(DAG_FILE).parent, None):
             api = airflow.ExecutionAPI()
-            for day in (31, 30):
-                api.add_dag_run("other", f"run_{day}", logical_date=datetime(2025, 12, day, tzinfo=UTC), state="success")
+            api.add_dag_run("other", "before", logical_date=airflow.LOGICAL_DATE - timedelta(days=1), state="success")
             if prepare is not None:
                 prepare(api)
             results.append(airflow.run_task(folder, DAGS / DAG_FILE, "standard_operators", task_id, api=api, **options))
         return results
 
     return run
+
+
+def plain(value: Any) -> Any:
+    """A recording without what has no meaning: the order of a set of task ids, and the class of the zone UTC."""
+    if isinstance(value, (list, tuple)):
+        found = [plain(each) for each in value]
+        return sorted(found) if all(each in ("left", "right") for each in found) else found
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return "pendulum.tz.timezone.Timezone" if value == "pendulum.tz.timezone.FixedTimezone" else value
 
 
 def stored(value: Any) -> Any:
@@ -594,7 +635,10 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("latest", {}),
     ("trigger", {}),
     ("trigger_text", {}),
-    ("trigger_waits", {"prepare": lambda api: api.answer("GET", r"dag-runs/other/.*/state$", (200, {"state": "success"}))}),
+    (
+        "trigger_waits",
+        {"prepare": lambda api: api.answer("GET", r"dag-runs/other/.*/state$", (200, {"state": "success"}))},
+    ),
     ("trigger_defers", {}),
     ("trigger_defers", fired(state_of("manual__new", "success"))),
     ("trigger_defers", {**fired(state_of("manual__new", "failed")), "max_tries": 1}),
@@ -651,15 +695,19 @@ def test_an_operator_does_what_it_does_in_airflow(
     airflow: Any, both: Callable[..., Any], task_id: str, options: dict[str, Any]
 ) -> None:
     mine, theirs = both(task_id, **options)
-    assert airflow.recording(mine) == airflow.recording(theirs), f"OURS\n{mine.log()}\nAIRFLOW\n{theirs.log()}"
+    assert plain(airflow.recording(mine)) == plain(airflow.recording(theirs)), (
+        f"OURS\n{mine.log()}\nAIRFLOW\n{theirs.log()}"
+    )
     assert str(mine.final_state) == str(theirs.final_state)
 
 
 @pytest.mark.parametrize("task_id", ["venv", "python", "branch_venv", "branch_python", "in_venv", "branch_in_python"])
-def test_a_task_for_another_python_fails_with_what_to_do(airflow: Any, make_bundle: Callable[..., Path], task_id: str) -> None:
+def test_a_task_for_another_python_fails_with_what_to_do(
+    airflow: Any, make_bundle: Callable[..., Path], task_id: str
+) -> None:
     from conftest import DAGS
 
     folder = make_bundle(DAG_FILE).parent
     done = airflow.run_task(folder, DAGS / DAG_FILE, "standard_operators", task_id, max_tries=3)
-    assert str(done.final_state) == "failed"
+    assert done.final_state == "failed"
     assert "declare what the function needs as dependencies of the Dag file and use @task" in str(done.log())

@@ -21,46 +21,6 @@ FILES = parity.own_files() + parity.example_files()
 # The only files of the corpus in which Airflow itself finds no Dag here.
 NEED_A_PROVIDER = {"example_kubernetes_executor", "example_local_kubernetes_executor"}
 
-# What the registry does not build as Airflow does. Strict: a file that becomes equal must leave this table.
-CALLBACKS = "deadline alerts and their callbacks are not offered yet"
-NO_MODULE = "an operator or sensor of the standard provider is not offered yet"
-ISOLATED = "virtualenv and external-python tasks are refused when they are declared"
-PARTITIONS = "partitioned schedules are not offered yet"
-PLUGINS = "Airflow's example plugins are not part of a bundle"
-STATE = "the task state store is not offered yet"
-NOT_EQUAL_YET = {
-    "deadlines": CALLBACKS,
-    "example_asset_decorator": "@asset is not offered yet",
-    "example_asset_partition": PARTITIONS,
-    "example_asset_with_watchers": "triggers are not offered yet",
-    "example_bash_decorator": NO_MODULE,
-    "example_branch_datetime_operator": NO_MODULE,
-    "example_branch_day_of_week_operator": NO_MODULE,
-    "example_branch_operator": ISOLATED,
-    "example_branch_operator_decorator": ISOLATED,
-    "example_custom_weight": PLUGINS,
-    "example_external_task_marker_dag": NO_MODULE,
-    "example_external_task_parent_deferrable": NO_MODULE,
-    "example_hitl_operator": NO_MODULE,
-    "example_latest_only": NO_MODULE,
-    "example_latest_only_with_trigger": NO_MODULE,
-    "example_python_decorator": ISOLATED,
-    "example_python_operator": ISOLATED,
-    "example_retry_policy": "retry policies are not offered yet",
-    "example_sensors": NO_MODULE,
-    "example_task_state_store": STATE,
-    "example_task_state_store_async": STATE,
-    "example_time_delta_sensor_async": NO_MODULE,
-    "example_trigger_controller_dag": NO_MODULE,
-    "example_workday_timetable": PLUGINS,
-    "operators": "operator links are not offered yet",
-    "other_dags": NO_MODULE,
-    "partitions": PARTITIONS,
-    "tutorial_objectstorage": "ObjectStoragePath is not offered yet",
-    "tutorial_taskflow_api_virtualenv": ISOLATED,
-    "watchers": "triggers and retry policies are not offered yet",
-}
-
 
 @pytest.fixture(scope="module")
 def real() -> dict[str, Any]:
@@ -77,22 +37,12 @@ def ours() -> dict[str, Any]:
     return parity.bundle_forms(FILES)
 
 
-def _cases() -> list[Any]:
-    cases = []
-    for file in FILES:
-        reason = NOT_EQUAL_YET.get(file.stem)
-        marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-        cases.append(pytest.param(file, id=file.stem, marks=marks))
-    return cases
-
-
 def test_the_corpus_is_whole(real: dict[str, Any]) -> None:
     without_dags = {file.stem for file in FILES if not real[str(file)]["dags"]}
     assert without_dags == NEED_A_PROVIDER
     assert [file.stem for file in FILES if real[str(file)]["errors"]] == []
     # Two more stand in the files that need a provider.
     assert sum(len(real[str(file)]["dags"]) for file in parity.example_files()) >= 113
-    assert NOT_EQUAL_YET.keys() <= {file.stem for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
@@ -102,7 +52,7 @@ def test_the_encoder_writes_a_real_dag_as_airflow_does(
     assert list(parity.compare(encoded[str(file)], real[str(file)])) == []
 
 
-@pytest.mark.parametrize("file", _cases())
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_a_dag_file_has_the_form_that_airflow_gives_it(file: Path, ours: dict[str, Any], real: dict[str, Any]) -> None:
     assert list(parity.compare(ours[str(file)], real[str(file)])) == []
 

@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import parity
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DAGS = ROOT / "tests" / "dags"
@@ -20,7 +19,7 @@ def stub_of(path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
 
 
 def shape(forms: dict) -> dict:
-    """dag_id to: task id to (downstream, queue, retries, mapped or not, setup, teardown, trigger rule), and the schedule."""
+    """dag_id to: what stands in each task that scheduling depends on, and the Dag's own settings."""
     found = {}
     for dag_id, form in forms.items():
         dag = form["dag"]
@@ -57,7 +56,8 @@ def stubs(tmp_path_factory) -> dict[str, tuple[dict, dict]]:
         written[name] = folder / f"stub_of_{name}"
         written[name].write_text(run.stdout)
     forms = parity.real_forms([*(DAGS / name for name in FILES), *written.values()])
-    return {name: (shape(forms[str(DAGS / name)]["dags"]), shape(forms[str(path)]["dags"])) for name, path in written.items()}
+    shapes = {path: shape(form["dags"]) for path, form in forms.items()}
+    return {name: (shapes[str(DAGS / name)], shapes[str(path)]) for name, path in written.items()}
 
 
 @pytest.mark.parametrize("name", FILES)

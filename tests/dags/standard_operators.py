@@ -128,7 +128,9 @@ with DAG(
     runs_a_command()
 
     # --- other Dags
-    ExternalTaskSensor(task_id="other_dag", external_dag_id="other", execution_delta=timedelta(days=1), poke_interval=1)
+    ExternalTaskSensor(
+        task_id="other_dag", external_dag_id="other", execution_delta=timedelta(days=1), mode="reschedule"
+    )
     ExternalTaskSensor(
         task_id="other_task",
         external_dag_id="other",
