@@ -16004,9 +16004,17 @@ def _trace_context(carrier: Mapping[str, Any] | None) -> dict[str, str] | None:
 
 
 def _answer_parse_request(client: SupervisorClient, files: DagFiles, request: DagFileParseRequest) -> int:
-    """Answer Airflow's Dag processor with the Dags of this bundle."""
+    """Answer Airflow's Dag processor with the Dags of this bundle; callbacks it asks for are refused in the log."""
+    for callback in request.callback_requests:
+        log_event(
+            "error",
+            "A bundle does not run callbacks for the Dag processor: it has no task instance to run them for. "
+            "Callbacks of tasks run where the task runs; for those of a Dag, give Airflow the Dag file itself",
+            kind=callback.type,
+            filepath=callback.filepath,
+        )
     try:
-        client.send(parsing_result(files.load_all(), request.file))
+        client.send(parsing_result(files.load_as(request), request.file))
     except BundleError as error:
         log_event("error", f"Cannot answer the Dag processor: {error}")
         return 1
@@ -16056,6 +16064,18 @@ class DagFiles:
         for file in self.files:
             if file.dag_ids is None or dag_id in file.dag_ids:
                 bag.load(file)
+        return bag
+
+    def load_as(self, request: DagFileParseRequest) -> DagBag:
+        """Import the file that the Dag processor asks for, or all when none has its name, under the path it uses."""
+        bag = DagBag()
+        for file in [each for each in self.files if request.file.endswith(each.name)] or self.files:
+            bag.load_or_note(file)
+        for dag in bag.dags.values():
+            dag.fileloc = request.file
+            dag.relative_fileloc = os.path.relpath(request.file, request.bundle_path)
+        if bag.import_errors:
+            bag.import_errors = {request.file: "\n".join(bag.import_errors.values())}
         return bag
 
     def load_all(self) -> DagBag:

@@ -212,7 +212,8 @@ def values_for(schema: dict[str, Any], nested: Any) -> st.SearchStrategy:
             "date-time": datetimes,
             "duration": durations,
             "uuid": st.uuids().map(str),
-            "path": texts.map(lambda text: f"/{text.replace(chr(0), '')}"),
+            # As pathlib writes it, which is how Airflow sends it.
+            "path": texts.map(lambda text: str(Path(f"/{text.replace(chr(0), '')}"))),
         }[schema.get("format")]
     return {"integer": integers, "boolean": st.booleans(), "number": floats, "null": st.none()}[kind]
 

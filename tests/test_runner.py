@@ -1496,4 +1496,16 @@ def test_a_parse_request_is_answered_with_the_dags(tmp_path: Path, text: str, da
     [body] = task.asked
     assert (body["type"], body["fileloc"]) == ("DagFileParsingResult", "/dags/flow.py")
     assert [each["data"]["dag"]["dag_id"] for each in body["serialized_dags"]] == dags
-    assert len(body["import_errors"] or {}) == errors
+    assert {each["data"]["dag"]["fileloc"] for each in body["serialized_dags"]} <= {"/dags/flow.py"}
+    assert list(body["import_errors"] or {}) == ["/dags/flow.py"] * errors
+
+
+def test_a_callback_that_comes_with_a_parse_request_is_refused_in_the_log(tmp_path: Path) -> None:
+    task = Task(tmp_path, classic("pass"))
+    callback = {"type": "DagCallbackRequest", "filepath": "flow.py", "bundle_name": "dags", "bundle_version": None}
+    request = {"type": "DagFileParseRequest", "file": "/dags/flow.py", "bundle_path": "/dags", "bundle_name": "dags"}
+    task.send([0, {**request, "callback_requests": [{**callback, "dag_id": "flow", "run_id": "r"}]}, None])
+    task.serve()
+    assert (task.code, task.types) == (0, ["DagFileParsingResult"])
+    refusals = [each for each in task.logs if each["event"].startswith("A bundle does not run callbacks")]
+    assert [(each["level"], each["kind"]) for each in refusals] == [("error", "DagCallbackRequest")]

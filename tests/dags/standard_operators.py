@@ -1,3 +1,6 @@
+# /// script
+# dependencies = ["jinja2==3.1.6", "pendulum==3.3.0"]
+# ///
 """Every operator and sensor of the standard provider that is Python or shell by nature, with arguments that show."""
 
 from __future__ import annotations
