@@ -17954,8 +17954,7 @@ class StubWriter:
             arguments.append(f"dag_display_name={dag.dag_display_name!r}")
         self.lines += ["", f"with DAG({', '.join(arguments)}) as the_dag:"]
         self._write_group(dag.task_group, "    ")
-        edges = [(each.task_id, down) for each in dag.tasks for down in sorted(each.downstream_task_ids)]
-        self.lines += [f"    {self.names[up]} >> {self.names[down]}" for up, down in edges]
+        self._write_edges(dag.tasks, "    ")
         for each in dag.tasks:
             if each.is_setup:
                 self.lines.append(f"    {self.names[each.task_id]}.as_setup()")
@@ -17983,9 +17982,17 @@ class StubWriter:
             if not node.children:
                 self.lines.append(f"{indent}    pass")
             if isinstance(node, MappedTaskGroup):
+                # When the function ends, what has no upstream yet becomes downstream of what is mapped over.
+                self._write_edges(list(node), indent + "    ")
                 self.lines.append(f"{indent}{name}{call}")
                 # What a function declares has no name outside of it.
                 self.names.update((each.task_id, f"the_dag.get_task({each.task_id!r})") for each in node)
+
+    def _write_edges(self, tasks: Sequence[Any], indent: str) -> None:
+        ids = {each.task_id for each in tasks}
+        for each in tasks:
+            for down in sorted(each.downstream_task_ids & ids):
+                self.lines.append(f"{indent}{self.names[each.task_id]} >> {self.names[down]}")
 
     def _write_task(self, task: Any, group: TaskGroup, indent: str) -> None:
         prefix = f"{group.node_id}." if group.node_id and group.prefix_group_id else ""

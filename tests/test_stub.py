@@ -28,6 +28,9 @@ def shape(forms: dict) -> dict:
             task = each["__var"]
             kept = ("queue", "retries", "retry_delay", "trigger_rule", "is_setup", "is_teardown", "_is_mapped", "pool")
             facts = {name: task.get(name, task.get("partial_kwargs", {}).get(name)) for name in kept}
+            if isinstance(facts["retry_delay"], dict):
+                facts["retry_delay"] = facts["retry_delay"]["__var"]
+            facts["retry_delay"] = facts["retry_delay"] or 300.0
             tasks[task["task_id"]] = (sorted(task.get("downstream_task_ids", [])), facts)
         found[dag_id] = (tasks, dag["timetable"], dag.get("start_date"), sorted(dag.get("tags", [])), dag.get("params"))
     return found
