@@ -44,8 +44,6 @@ class BundleError(Exception):
     """Base of every error this module raises on purpose. The message says what was wrong and what to do."""
 
 
-
-
 ########################################################################################################################
 # Framing: bytes <-> frames. No socket, no message knowledge.
 ########################################################################################################################
@@ -446,7 +444,7 @@ class MessageError(BundleError):
 
 
 class _EnumerationType(type):
-    """Lets an `Enumeration` be called, iterated and asked `in` as an `enum.Enum` can, without importing enum at start."""
+    """Lets an `Enumeration` be called, iterated and asked `in` as an `enum.Enum` can, without importing enum."""
 
     _members: dict[str, Any]
 
@@ -2275,7 +2273,7 @@ def _write_registered(value: Any, classname: str, version: int, serialize: Any, 
     if attributes is not None:
         return _wrap_value(classname, version, {a.name: getattr(value, a.name) for a in attributes if a.init}, depth)
     raise SerdeError(
-        f"an object of type {_class_qualname(kind)} cannot be serialised: return plain data (str, int, list, dict, ...), or"
+        f"an object of type {_class_qualname(kind)} cannot be serialised: return plain data (str, int, list, dict), or"
         " give the class serialize() and a static deserialize(data, version), or make it a dataclass, an attrs class"
         " or a pydantic model"
     )
@@ -2930,6 +2928,8 @@ def _read_legacy(name: Any, data: Any) -> Any:
             return exceptions[fields["exc_cls_name"]](*fields["args"], **fields["kwargs"])
         raise ClassNotAllowedError(f"the exception {fields.get('exc_cls_name')!r} may not be built from a value")
     return _read_wrapped(name, 0, data)
+
+
 ########################################################################################################################
 # Registry: what a Dag file declares. Dags, operators, TaskFlow, groups, assets; `airflow.sdk` inside a bundle
 ########################################################################################################################
@@ -3527,7 +3527,7 @@ class ParamsDict(dict):
     def __init__(self, dict_obj: Mapping[str, Any] | None = None, suppress_exception: bool = False) -> None:
         super().__init__()
         self.suppress_exception = suppress_exception
-        for key, value in (dict_obj.items() if dict_obj else ()):
+        for key, value in dict_obj.items() if dict_obj else ():
             super().__setitem__(key, value if isinstance(value, Param) else Param(value))
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -3734,7 +3734,9 @@ class Asset(BaseAsset):
         return hash(self._key())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.name!r}, uri={self.uri!r}, group={self.group!r}, extra={self.extra!r})"
+        return (
+            f"{type(self).__name__}(name={self.name!r}, uri={self.uri!r}, group={self.group!r}, extra={self.extra!r})"
+        )
 
 
 class Dataset(Asset):
@@ -3978,9 +3980,7 @@ def _create_timetable(schedule: Any, timezone: Any) -> BaseTimetable:
         return CronTriggerTimetable(schedule, timezone)
     if isinstance(schedule, (list, tuple, set, frozenset)):
         if not all(isinstance(each, BaseAsset) for each in schedule):
-            raise ValueError(
-                "All elements in 'schedule' should be either assets, asset references, or asset aliases"
-            )
+            raise ValueError("All elements in 'schedule' should be either assets, asset references, or asset aliases")
         return AssetTriggeredTimetable(AssetAll(*schedule))
     if type(schedule).__name__ in ("timedelta", "Duration", "relativedelta"):
         return DeltaTriggerTimetable(schedule)
@@ -5321,7 +5321,9 @@ class AbstractOperator(DAGNode):
             if os.path.isfile(path):
                 with open(path, encoding="utf-8") as file:
                     return file.read()
-        log_event("error", f"Failed to resolve template field: there is no template file {name!r}", task_id=self.task_id)
+        log_event(
+            "error", f"Failed to resolve template field: there is no template file {name!r}", task_id=self.task_id
+        )
         return name
 
     def render_template(
@@ -5630,7 +5632,6 @@ class BaseOperator(AbstractOperator):
     doc_json: str | None = None
     doc_yaml: str | None = None
     doc_rst: str | None = None
-    task_display_name: Any = None
     logger_name: str | None = None
     allow_nested_operators: bool = True
     render_template_as_native_obj: bool | None = None
@@ -5822,7 +5823,7 @@ class BaseOperator(AbstractOperator):
                 self.__dict__["_dag"] = None
                 raise
 
-    @property  # type: ignore[no-redef]
+    @property
     def task_display_name(self) -> str:
         return self._task_display_name or self.task_id
 
@@ -5855,7 +5856,9 @@ class BaseOperator(AbstractOperator):
         """The logger of this operator; what it gets goes to the task log."""
         import logging
 
-        return logging.getLogger(self._logger_name or f"airflow.task.operators.{type(self).__module__}.{self.task_type}")
+        return logging.getLogger(
+            self._logger_name or f"airflow.task.operators.{type(self).__module__}.{self.task_type}"
+        )
 
     @classmethod
     def partial(cls, *, task_id: str, **kwargs: Any) -> OperatorPartial:
@@ -5914,10 +5917,13 @@ for _kind in ("execute", "failure", "success", "retry", "skipped"):
     )
 BaseOperator.has_retry_policy = property(lambda self: bool(self.retry_policy))  # type: ignore[attr-defined]
 _OPERATOR_ARGUMENTS = frozenset(
-    name for name in BaseOperator.__annotations__ if not name.startswith("_") and name != "declared_at"
+    {name for name in BaseOperator.__annotations__ if not name.startswith("_") and name != "declared_at"}
+    | {"task_display_name"}
 )
 # Arguments that `partial()` and `default_args` may give besides those.
-_PLACING_ARGUMENTS = frozenset({"task_id", "dag", "task_group", "params", "default_args", "pre_execute", "post_execute"})
+_PLACING_ARGUMENTS = frozenset(
+    {"task_id", "dag", "task_group", "params", "default_args", "pre_execute", "post_execute"}
+)
 
 
 def _apply_defaults(init: Callable[..., None]) -> Callable[..., None]:
@@ -6145,7 +6151,11 @@ class MappedOperator(AbstractOperator):
         return [] if value == () else value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _OPERATOR_ARGUMENTS and name not in ("start_date", "end_date") or name in ("is_setup", "is_teardown"):
+        if (
+            name in _OPERATOR_ARGUMENTS
+            and name not in ("start_date", "end_date")
+            or name in ("is_setup", "is_teardown")
+        ):
             self.partial_kwargs[name] = value
         else:
             object.__setattr__(self, name, value)
@@ -6191,7 +6201,7 @@ class MappedOperator(AbstractOperator):
 
     def unmap(self, resolve: Mapping[str, Any]) -> BaseOperator:
         """Make the operator of one task instance from the arguments of its map index."""
-        kwargs = {name: value for name, value in self.partial_kwargs.items()}
+        kwargs = dict(self.partial_kwargs)
         if self.python_callable is not None:
             if self._disallow_kwargs_override:
                 _prevent_duplicates(kwargs.get("op_kwargs") or {}, resolve, "mapping already partial")
@@ -6278,7 +6288,9 @@ class DecoratedOperator(BaseOperator):
         self.python_callable = python_callable
         self.op_args = op_args
         self.op_kwargs = op_kwargs
-        self._init_base(python_callable=python_callable, op_args=op_args, op_kwargs=op_kwargs, task_id=task_id, **kwargs)
+        self._init_base(
+            python_callable=python_callable, op_args=op_args, op_kwargs=op_kwargs, task_id=task_id, **kwargs
+        )
 
     def _init_base(self, *, python_callable: Any, op_args: Any, op_kwargs: Any, **kwargs: Any) -> None:
         """Pass on to the next class what it takes; a class built on an operator with its own arguments overrides it."""
@@ -6324,7 +6336,7 @@ def is_async_callable(function: Any) -> bool:
         function = function.__wrapped__
     code = getattr(function, "__code__", None)
     if code is None:
-        code = getattr(getattr(type(function), "__call__", None), "__code__", None)
+        code = getattr(vars(type(function)).get("__call__"), "__code__", None)
     return bool(code is not None and code.co_flags & 0x80)
 
 
@@ -6340,7 +6352,7 @@ def _infers_multiple_outputs(function: Callable[..., Any]) -> bool:
         if "|" in annotation or head in ("str", "int", "float", "bool", "list", "tuple", "set", "None", "bytes"):
             return False
         try:
-            annotation = eval(annotation, function.__globals__)  # noqa: S307 - what typing.get_type_hints does
+            annotation = eval(annotation, function.__globals__)  # as typing.get_type_hints does
         except Exception:
             return False
     origin = getattr(annotation, "__origin__", annotation)
@@ -6418,7 +6430,10 @@ class _TaskDecorator:
 
     def _use_teardown_rule(self) -> None:
         if self.is_teardown:
-            if self.kwargs.get("trigger_rule", TriggerRule.ALL_DONE_SETUP_SUCCESS) != TriggerRule.ALL_DONE_SETUP_SUCCESS:
+            if (
+                self.kwargs.get("trigger_rule", TriggerRule.ALL_DONE_SETUP_SUCCESS)
+                != TriggerRule.ALL_DONE_SETUP_SUCCESS
+            ):
                 raise ValueError("Trigger rule not configurable for teardown tasks.")
             self.kwargs["trigger_rule"] = TriggerRule.ALL_DONE_SETUP_SUCCESS
 
@@ -6958,9 +6973,7 @@ def _is_template(value: Any, extensions: Sequence[str]) -> bool:
 
 def _checked(name: str, value: Any, expected: type) -> Any:
     if value is not None and not isinstance(value, expected):
-        raise TypeError(
-            f"'{name}' must be {expected!r} (got {value!r} that is a {type(value)!r})."
-        )
+        raise TypeError(f"'{name}' must be {expected!r} (got {value!r} that is a {type(value)!r}).")
     return value
 
 
@@ -7066,6 +7079,8 @@ def result(decorated: Any) -> Any:
         raise TypeError("@result must be used on top of a @task-decorated function")
     decorated.returns_dag_result = True
     return decorated
+
+
 # --- operators that come with Airflow ---------------------------------------------------------------------------------
 
 
@@ -7356,7 +7371,7 @@ def poke_mode_only(cls: type) -> type:
 
     if not issubclass(cls, BaseSensorOperator):
         raise ValueError(
-            "poke_mode_only decorator should only be applied to subclasses of BaseSensorOperator, " f"got:{cls}."
+            f"poke_mode_only decorator should only be applied to subclasses of BaseSensorOperator, got:{cls}."
         )
     cls.mode = property(lambda self: "poke", set_mode)  # type: ignore[assignment]
     return cls
@@ -7761,6 +7776,8 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
     near = difflib.get_close_matches(name, list(known), 1)
     return f", did you mean {near[0]!r}?" if near else ""
+
+
 # --- names that few Dag files use -------------------------------------------------------------------------------------
 
 # A class costs every task its making, so the families below are made when one of their names is first asked for. Each
@@ -8295,9 +8312,7 @@ def _helpers() -> dict[str, Any]:
             ) from None
         from datetime import datetime
 
-        return format_datetime(
-            datetime.strptime(str(ds), input_format), format=output_format, locale=locale or "en_US"
-        )
+        return format_datetime(datetime.strptime(str(ds), input_format), format=output_format, locale=locale or "en_US")
 
     class DagRunType(Enumeration):
         __module__ = "airflow.utils.types"
@@ -8747,9 +8762,7 @@ def _retry_policies() -> dict[str, Any]:
 
         @property
         def _paths(self) -> list[str]:
-            return [
-                spec if isinstance(spec, str) else f"{spec.__module__}.{spec.__qualname__}" for spec in self._specs
-            ]
+            return [spec if isinstance(spec, str) else f"{spec.__module__}.{spec.__qualname__}" for spec in self._specs]
 
         @property
         def exception_path(self) -> str:
@@ -8757,9 +8770,7 @@ def _retry_policies() -> dict[str, Any]:
 
         def matches(self, exc: BaseException) -> bool:
             complaint = "Could not import exception class %r, it will not match"
-            found = [
-                self._import(spec, complaint) if isinstance(spec, str) else spec for spec in self._specs
-            ]
+            found = [self._import(spec, complaint) if isinstance(spec, str) else spec for spec in self._specs]
             classes = tuple(each for each in found if each is not None)
             return isinstance(exc, classes) if self.match_subclasses else type(exc) in classes
 
@@ -8820,9 +8831,7 @@ def _retry_policies() -> dict[str, Any]:
 
         def __init__(self, policies: Sequence[Any]) -> None:
             if isinstance(policies, RetryPolicy):
-                raise TypeError(
-                    "ChainRetryPolicy takes a sequence of policies; wrap the single policy in a list."
-                )
+                raise TypeError("ChainRetryPolicy takes a sequence of policies; wrap the single policy in a list.")
             self.policies = list(policies)
             if not self.policies:
                 raise ValueError("ChainRetryPolicy needs at least one policy.")
@@ -9482,9 +9491,7 @@ def _timetable_base() -> dict[str, Any]:
 # --- @asset -----------------------------------------------------------------------------------------------------------
 
 
-@family(
-    {"airflow.sdk.definitions.asset.decorators": "AssetDefinition MultiAssetDefinition _AssetMainOperator asset"}
-)
+@family({"airflow.sdk.definitions.asset.decorators": "AssetDefinition MultiAssetDefinition _AssetMainOperator asset"})
 def _asset_decorator() -> dict[str, Any]:
     class _AssetMainOperator(PythonOperator):
         """Calls the function that `@asset` decorates; its arguments are assets by name."""
@@ -9502,9 +9509,7 @@ def _asset_decorator() -> dict[str, Any]:
                 raise TypeError(f"wildcard '{stars}{_star_name(function)}' is not supported in @asset")
             for name in signature.positional_only:
                 if name not in signature.defaults:
-                    raise TypeError(
-                        f"positional-only argument '{name}' without a default is not supported in @asset"
-                    )
+                    raise TypeError(f"positional-only argument '{name}' without a default is not supported in @asset")
             names = [name for name in signature.names if name not in signature.defaults]
             return cls(
                 task_id=function.__name__,
@@ -9623,9 +9628,7 @@ def _asset_decorator() -> dict[str, Any]:
             self.check_place(f)
             name = self.name or f.__name__
             uri = name if self.uri is None else str(self.uri)
-            return AssetDefinition(
-                name=name, uri=uri, group=self.group, extra=self.extra, function=f, source=self
-            )
+            return AssetDefinition(name=name, uri=uri, group=self.group, extra=self.extra, function=f, source=self)
 
     asset.multi = multi  # type: ignore[attr-defined]
     return locals()
@@ -10006,9 +10009,7 @@ def _triggers() -> dict[str, Any]:
 
         _arguments = "moment end_from_trigger"
 
-        def __init__(
-            self, moment: Any = None, *, target_time: Any = None, end_from_trigger: bool = False
-        ) -> None:
+        def __init__(self, moment: Any = None, *, target_time: Any = None, end_from_trigger: bool = False) -> None:
             super().__init__()
             if (moment is None) == (target_time is None):
                 raise TypeError("DateTimeTrigger requires exactly one of 'moment' or 'target_time'")
@@ -10048,9 +10049,7 @@ def _triggers() -> dict[str, Any]:
 
         _arguments = "filepath recursive poke_interval"
 
-        def __init__(
-            self, filepath: str, recursive: bool = False, poke_interval: float = 5.0, **kwargs: Any
-        ) -> None:
+        def __init__(self, filepath: str, recursive: bool = False, poke_interval: float = 5.0, **kwargs: Any) -> None:
             super().__init__()
             self.filepath = filepath
             self.recursive = recursive
@@ -10380,9 +10379,7 @@ def _isolated_python() -> dict[str, Any]:
             **kwargs: Any,
         ) -> None:
             if python_version is not None and not isinstance(python_version, str):
-                raise AirflowException(
-                    "Passing non-string types (e.g. int or float) as python_version not supported"
-                )
+                raise AirflowException("Passing non-string types (e.g. int or float) as python_version not supported")
             self.requirements = as_list(requirements or ())
             self.python_version = python_version
             self.system_site_packages = system_site_packages
@@ -10639,9 +10636,7 @@ def _time_operators() -> dict[str, Any]:
                 self.log.info("Last scheduled execution: allowing execution to proceed.")
                 return after
             now = utcnow()
-            self.log.info(
-                "Checking latest only with left_window: %s right_window: %s now: %s", start, following, now
-            )
+            self.log.info("Checking latest only with left_window: %s right_window: %s now: %s", start, following, now)
             if not start < now <= following:
                 self.log.info("Not latest execution, skipping downstream.")
                 return []
@@ -10891,9 +10886,7 @@ def _trigger_dagrun() -> dict[str, Any]:
             for run_id in run_ids:
                 state = data.get(run_id)
                 if run_id not in failed and state in self.allowed_states:
-                    self.log.info(
-                        "%s finished with allowed state %s for run_id %s", self.trigger_dag_id, state, run_id
-                    )
+                    self.log.info("%s finished with allowed state %s for run_id %s", self.trigger_dag_id, state, run_id)
             if failed:
                 raise AirflowException(
                     f"{self.trigger_dag_id} failed with failed states {self.failed_states} for run_ids {failed}"
@@ -11125,9 +11118,7 @@ def _human_in_the_loop() -> dict[str, Any]:
                 raise ValueError(f"`options_mapping` contains keys that are not in `options`: {sorted(unknown)}")
             wrong = {k: (v, type(v).__name__) for k, v in self.options_mapping.items() if not isinstance(v, str)}
             if wrong:
-                raise ValueError(
-                    f"`options_mapping` values must be strings (task_ids).\nInvalid entries: {wrong}"
-                )
+                raise ValueError(f"`options_mapping` values must be strings (task_ids).\nInvalid entries: {wrong}")
 
         def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
             answer = super().execute_complete(context=context, event=event)
@@ -11645,9 +11636,7 @@ def _external_tasks() -> dict[str, Any]:
             raise airflow_name(f"External{kind}FailedError")(f"{self._subject()} failed.")
 
         def _skip(self) -> NoReturn:
-            raise AirflowSkipException(
-                f"{self._subject()} reached a state in our states-to-skip-on list. Skipping."
-            )
+            raise AirflowSkipException(f"{self._subject()} reached a state in our states-to-skip-on list. Skipping.")
 
         def execute(self, context: Any) -> None:
             if not self.deferrable:
@@ -11715,9 +11704,7 @@ def _external_tasks() -> dict[str, Any]:
             if hasattr(logical_date, "isoformat"):
                 logical_date = logical_date.isoformat()
             if not isinstance(logical_date, str):
-                raise TypeError(
-                    f"Expected str or datetime.datetime type for logical_date. Got {type(logical_date)}"
-                )
+                raise TypeError(f"Expected str or datetime.datetime type for logical_date. Got {type(logical_date)}")
             self.logical_date = logical_date
             if recursion_depth <= 0:
                 raise ValueError("recursion_depth should be a positive integer")
@@ -11771,9 +11758,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.sdk.definitions.connection": "",
     "airflow.sdk.definitions.context": "Context KNOWN_CONTEXT_KEYS get_current_context get_parsing_context",
     "airflow.sdk.definitions.dag": "dag",
-    "airflow.sdk.definitions.decorators": (
-        "TaskDecoratorCollection dag result setup task task_group teardown"
-    ),
+    "airflow.sdk.definitions.decorators": ("TaskDecoratorCollection dag result setup task task_group teardown"),
     "airflow.sdk.definitions.decorators.setup_teardown": "context_wrapper ContextWrapper",
     "airflow.sdk.definitions.edges": "Label",
     "airflow.sdk.definitions.template": "literal",
@@ -12327,6 +12312,8 @@ def _defer_to_airflow() -> None:
     airflow_sdk = importlib.import_module("airflow.sdk")
     for name in _AIRFLOW_MODULES["airflow.sdk"].split():
         globals()[name] = getattr(airflow_sdk, name)
+
+
 ########################################################################################################################
 # Dag form: a Dag as Airflow stores it, {"__version": 3, "dag": {...}}. It asks for attributes and class names.
 ########################################################################################################################
@@ -13199,7 +13186,7 @@ def _source_of(function: Any) -> str:
 
     if isinstance(function, functools.partial):
         return inspect.getsource(function.func)
-    for candidate in (function, getattr(function, "__call__", None)):
+    for candidate in (function, getattr(type(function), "__call__", None)):  # noqa: B004
         try:
             return inspect.getsource(candidate)  # type: ignore[arg-type]
         except TypeError:
@@ -13278,6 +13265,8 @@ def _redact_strings(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _redact_strings(v) for k, v in value.items()}
     return [_redact_strings(each) for each in value] if isinstance(value, list) else value
+
+
 ########################################################################################################################
 # Runner: one task, from StartupDetails to its terminal message
 ########################################################################################################################
@@ -13898,7 +13887,7 @@ def _redact_all(value: Any, replacement: str) -> Any:
 
 
 def _note_read_at_import(what: str, key: str, outcome: str) -> None:
-    """Remember, while a Dag file is imported without a supervisor, what it read that a running task may see otherwise."""
+    """Remember what a Dag file read while it was imported without a supervisor: a running task may see it otherwise."""
     place = _caller()
     where = f"{place[0]}:{place[1]}" if place else "?"
     reads_at_import.append(f"{where}: reads the {what} {key!r} while the file is imported: {outcome}")
@@ -14226,7 +14215,9 @@ class BaseHook:
     def log(self) -> Any:
         import logging
 
-        return logging.getLogger(self._logger_name or f"airflow.task.hooks.{type(self).__module__}.{type(self).__name__}")
+        return logging.getLogger(
+            self._logger_name or f"airflow.task.hooks.{type(self).__module__}.{type(self).__name__}"
+        )
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:
@@ -14858,6 +14849,7 @@ class TriggeringAssetEventsAccessor(_AssetAccessors):
 
 # --- state stores -----------------------------------------------------------------------------------------------------
 
+
 def _configured(section: str, key: str, default: str) -> str:
     """Return an option as Airflow's environment gives it; the files that it is otherwise read from are out of reach."""
     return os.environ.get(f"AIRFLOW__{section.upper()}__{key.upper()}", default)
@@ -14991,7 +14983,9 @@ class AssetStateStoreAccessor:
 
     def clear(self) -> None:
         ask_or_raise(
-            ClearAssetStateStoreByName(name=self._name) if self._name else ClearAssetStateStoreByUri(uri=self._uri or "")
+            ClearAssetStateStoreByName(name=self._name)
+            if self._name
+            else ClearAssetStateStoreByUri(uri=self._uri or "")
         )
 
     async def aget(self, key: str, default: Any = None) -> Any:
@@ -15501,9 +15495,7 @@ class TaskRunner:
         try:
             self.context = context = ti.get_template_context()
             for key in self.details.ti_context.xcom_keys_to_clear or ():
-                XCom.delete(
-                    key=key, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
-                )
+                XCom.delete(key=key, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
             _current_contexts.append(context)
             try:
                 self._prepare(ti, context)
@@ -15766,7 +15758,9 @@ class TaskRunner:
 
     # --- outcomes
 
-    def _ended(self, state: Literal["failed", "skipped", "removed"], as_state: str, error: BaseException | None = None) -> Outcome:
+    def _ended(
+        self, state: Literal["failed", "skipped", "removed"], as_state: str, error: BaseException | None = None
+    ) -> Outcome:
         end_date = utcnow()
         label = None
         if self.ti is not None:
@@ -15885,9 +15879,7 @@ class TaskRunner:
             state = ti.get_dagrun_state(request.trigger_dag_id, request.dag_run_id)
             if state in request.failed_states:
                 log_event("error", "DagRun finished with failed state.", dag_id=request.trigger_dag_id, state=state)
-                return self._failure(
-                    AirflowException(f"{request.trigger_dag_id} failed with failed state {state}")
-                )
+                return self._failure(AirflowException(f"{request.trigger_dag_id} failed with failed state {state}"))
             if state in request.allowed_states:
                 log_event("info", "DagRun finished with allowed state.", dag_id=request.trigger_dag_id, state=state)
                 break
@@ -16084,6 +16076,8 @@ class DagFiles:
         for file in self.files:
             bag.load_or_note(file)
         return bag
+
+
 ########################################################################################################################
 # Packing: a Dag file and its project -> one executable, and what such a file must look like to be run.
 ########################################################################################################################
@@ -17515,6 +17509,8 @@ def dag_files_beside(folder: str) -> list[str]:
             ):
                 found.append(path)
     return found
+
+
 ########################################################################################################################
 # Command line: what the flags do
 ########################################################################################################################
@@ -18096,8 +18092,9 @@ class StubWriter:
         if hasattr(value, "total_seconds"):
             return f"timedelta(seconds={value.total_seconds()!r})"
         raise BundleError(
-            f"{name}={value!r} has no form in a stub; give Airflow the Dag file itself, or use what it has a literal for"
+            f"{name}={value!r} has no form in a stub; give Airflow the Dag file itself, or use what has a literal"
         )
+
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Airflow's conformance table for language SDKs, as this project fills it: the one list the README's table is made from.
+"""Airflow's conformance table for language SDKs, as this project fills it: what the README's table is made from.
 
 `python tests/conformance.py` prints the table. Each row names the test that proves it.
 """
@@ -17,7 +17,11 @@ ROWS: list[tuple[str, str, str | None]] = [
     ("state", "up_for_reschedule", f"{P}::test_a_task_ends_as_it_ends_in_airflow"),
     ("state", "awaiting_input", f"{P}::test_a_task_waits_as_it_waits_in_airflow"),
     ("state", "removed", f"{A}::test_a_task_the_bundle_does_not_have_is_removed"),
-    ("run time", "mixed-lang-stub-target", "test_stub.py::test_airflow_sees_the_same_ids_edges_and_settings_in_the_stub"),
+    (
+        "run time",
+        "mixed-lang-stub-target",
+        "test_stub.py::test_airflow_sees_the_same_ids_edges_and_settings_in_the_stub",
+    ),
     ("run time", "taskflow-binding", f"{A}::test_the_example_hands_values_from_task_to_task"),
     ("run time", "task-logging", f"{A}::test_log_records_carry_level_logger_and_formatted_text"),
     ("run time", "xcom-read-write", f"{A}::test_a_task_pushes_and_pulls_under_keys_of_its_own"),
@@ -39,7 +43,11 @@ ROWS: list[tuple[str, str, str | None]] = [
     ("native Dags", "dynamic-task-mapping", f"{P}::test_an_instance_of_a_mapped_task_gets_what_it_gets_in_airflow"),
     ("native Dags", "asset-inlets-outlets", f"{P}::test_a_task_knows_of_assets_what_it_knows_in_airflow"),
     ("native Dags", "asset-scheduling", f"{F}::test_a_dag_file_has_the_form_that_airflow_gives_it"),
-    ("native Dags", "object-store", "test_airflow_names.py::test_object_storage_paths_are_airflows_and_read_what_is_there"),
+    (
+        "native Dags",
+        "object-store",
+        "test_airflow_names.py::test_object_storage_paths_are_airflows_and_read_what_is_there",
+    ),
 ]
 
 

@@ -592,8 +592,8 @@ def both(airflow: Any, make_bundle: Callable[..., Path]) -> Callable[..., Any]:
 
 
 def plain(value: Any) -> Any:
-    """A recording without what has no meaning: the order of a set of task ids, the class of the zone UTC, and the hash of
-    a Dag file's path in the name of its module."""
+    """A recording without what has no meaning: the order of a set of task ids, the class of the zone UTC, and the hash
+    of a Dag file's path in the name of its module."""
     if isinstance(value, (list, tuple)):
         found = [plain(each) for each in value]
         return sorted(found) if all(each in ("left", "right") for each in found) else found
