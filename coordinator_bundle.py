@@ -15400,6 +15400,91 @@ def context_to_airflow_vars(context: Mapping[str, Any], in_env_var_format: bool 
 # --- one task ---------------------------------------------------------------------------------------------------------
 
 
+_DEFAULT_XCOM_BACKENDS = frozenset(
+    f"airflow.{path}"
+    for path in ("sdk.bases.xcom.BaseXCom", "sdk.execution_time.xcom.BaseXCom", "models.xcom.BaseXCom")
+)
+
+
+def check_deployment(task: Any) -> None:
+    """Say what this deployment asks of tasks that a bundle cannot do, before any code of the task runs.
+
+    Only the environment reaches a bundle; what stands in `airflow.cfg` alone cannot be seen.
+
+    :raises AirflowFailException: when running on would put other data in other places than the deployment wants.
+    """
+    backend = os.environ.get("AIRFLOW__CORE__XCOM_BACKEND", "")
+    if backend and backend not in _DEFAULT_XCOM_BACKENDS:
+        raise AirflowFailException(
+            f"this deployment keeps XComs in {backend}, which is not in this bundle: other tasks could not read what "
+            "this one returns. Run the task on an ordinary worker (queue='default')"
+        )
+    user = getattr(task, "run_as_user", None) or os.environ.get("AIRFLOW__CORE__DEFAULT_IMPERSONATION", "")
+    if user and user != _user_name():
+        raise AirflowFailException(
+            f"the task is to run as user {user!r}, and a bundle runs as the worker's ({_user_name()!r}). "
+            "Run the task on an ordinary worker (queue='default'), or take run_as_user away"
+        )
+    for name in ("AIRFLOW__WORKERS__SECRETS_BACKEND", "AIRFLOW__SECRETS__BACKEND"):
+        if os.environ.get(name):
+            log_event(
+                "warning",
+                f"{name} is set to {os.environ[name]}, which is not in this bundle: connections and variables come "
+                "from the environment and from Airflow only",
+            )
+    for name in ("AIRFLOW__OPENLINEAGE__TRANSPORT", "AIRFLOW__OPENLINEAGE__CONFIG_PATH", "OPENLINEAGE_URL"):
+        if os.environ.get(name):
+            log_event("warning", f"{name} is set, but a bundle calls no listeners: this task emits no lineage events")
+            break
+
+
+def _user_name() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def check_drift(file: DagFile, details: StartupDetails) -> None:
+    """Warn when the Dag file that Airflow has parsed is at hand and is not the one that was frozen.
+
+    :raises AirflowFailException: instead, where `AIRFLOW_BUNDLE_ON_DRIFT=fail` asks for it.
+    """
+    theirs = _dag_file_of_airflow(details)
+    if theirs is None:
+        return
+    try:
+        with open(theirs, "rb") as parsed:
+            same = parsed.read() == file.read()
+    except (OSError, DagFileError):
+        return
+    if not same:
+        text = f"{theirs}, which Airflow has parsed, differs from the {file.name} in this bundle: build the bundle anew"
+        if os.environ.get("AIRFLOW_BUNDLE_ON_DRIFT", "").strip().lower() == "fail":
+            raise AirflowFailException(text)
+        log_event("warning", text)
+
+
+def _dag_file_of_airflow(details: StartupDetails) -> str | None:
+    """Return where Airflow has the Dag file, as far as the environment tells (airflow.dag_processing.bundles)."""
+    folder = None
+    configured = os.environ.get("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST")
+    if configured:
+        import json
+
+        try:
+            entries = {each["name"]: each for each in json.loads(configured)}
+            folder = entries[details.bundle_info.name].get("kwargs", {}).get("path")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+    elif details.bundle_info.name == "dags-folder":
+        home = os.environ.get("AIRFLOW_HOME") or os.path.expanduser("~/airflow")
+        folder = os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or os.path.join(home, "dags")
+    return os.path.join(folder, details.dag_rel_path) if folder else None
+
+
 class Outcome:
     """What became of a task: the terminal message, the state it stands for, and the exception that led there."""
 
@@ -15414,15 +15499,16 @@ class TaskRunner:
         self.client = client
         self.details = details
         self.ti: RuntimeTaskInstance | None = None
+        self.file: DagFile | None = None
         self.context: Any = None
         self.reporting = False
         self.terminated = False
 
-    def run(self, find_task: Callable[[StartupDetails], Any]) -> int:
+    def run(self, find_task: Callable[[StartupDetails], tuple[Any, DagFile | None]]) -> int:
         """Run the task and return the exit code of the process.
 
-        :param find_task: returns the operator, or None when the bundle does not have it; may raise what importing
-            the Dag file raises.
+        :param find_task: returns the operator, or None when the bundle does not have it, and the Dag file it is from;
+            may raise what importing that file raises.
 
         0 means that the supervisor has the outcome. Whatever happens before that ends in 1, because the supervisor
         takes an exit of 0 without a terminal message for success.
@@ -15438,10 +15524,10 @@ class TaskRunner:
             self._finalize(outcome)
         return 0
 
-    def _outcome(self, find_task: Callable[[StartupDetails], Any]) -> Outcome:
+    def _outcome(self, find_task: Callable[[StartupDetails], tuple[Any, DagFile | None]]) -> Outcome:
         ti = self.details.ti
         try:
-            task = find_task(self.details)
+            task, self.file = find_task(self.details)
         except SupervisorGone:
             raise
         except BaseException as error:
@@ -15493,6 +15579,9 @@ class TaskRunner:
     def _run_and_map_outcome(self, ti: RuntimeTaskInstance) -> Outcome:
         self._handle_signals(ti)
         try:
+            check_deployment(ti.task)
+            if self.file is not None:
+                check_drift(self.file, self.details)
             self.context = context = ti.get_template_context()
             for key in self.details.ti_context.xcom_keys_to_clear or ():
                 XCom.delete(key=key, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
@@ -15981,10 +16070,11 @@ def serve(client: SupervisorClient, files: DagFiles) -> int:
     )
     _parsing_context.append(ParsingContext(message.ti.dag_id, message.ti.task_id))
 
-    def find_task(details: StartupDetails) -> Any:
+    def find_task(details: StartupDetails) -> tuple[Any, DagFile | None]:
         bag = files.load_for(details.ti.dag_id)
         dag = bag.dags.get(details.ti.dag_id)
-        return None if dag is None else dag.task_dict.get(details.ti.task_id)
+        task = None if dag is None else dag.task_dict.get(details.ti.task_id)
+        return task, bag.files.get(details.ti.dag_id)
 
     return TaskRunner(client, message).run(find_task)
 

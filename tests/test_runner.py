@@ -1509,3 +1509,63 @@ def test_a_callback_that_comes_with_a_parse_request_is_refused_in_the_log(tmp_pa
     assert (task.code, task.types) == (0, ["DagFileParsingResult"])
     refusals = [each for each in task.logs if each["event"].startswith("A bundle does not run callbacks")]
     assert [(each["level"], each["kind"]) for each in refusals] == [("error", "DagCallbackRequest")]
+
+
+# --- what a bundle cannot do, it says ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"AIRFLOW__CORE__XCOM_BACKEND": "company.xcom.S3Backend"}, "keeps XComs in company.xcom.S3Backend"),
+        ({"AIRFLOW__CORE__DEFAULT_IMPERSONATION": "somebody_else"}, "is to run as user 'somebody_else'"),
+    ],
+)
+def test_a_deployment_a_bundle_cannot_obey_fails_the_task_before_its_code_runs(
+    tmp_path: Path, env: dict[str, str], words: str
+) -> None:
+    task = Task(tmp_path, python_task("print('the code ran')"), env=env)
+    task.send([0, startup(should_retry=True), None])
+    task.serve()
+    assert (task.outcome, task.code) == (FAILED, 0)
+    assert words in task.line("Task failed with exception")["exception"][0]["exc_value"]
+    assert "the code ran" not in task.text
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"AIRFLOW__CORE__XCOM_BACKEND": "airflow.sdk.execution_time.xcom.BaseXCom"}, None),
+        ({"AIRFLOW__WORKERS__SECRETS_BACKEND": "company.Vault"}, "AIRFLOW__WORKERS__SECRETS_BACKEND is set"),
+        ({"AIRFLOW__OPENLINEAGE__TRANSPORT": "{}", "OPENLINEAGE_URL": "http://x"}, "a bundle calls no listeners"),
+    ],
+)
+def test_what_a_bundle_only_goes_without_is_one_warning(tmp_path: Path, env: dict[str, str], words: str | None) -> None:
+    task = Task(tmp_path, python_task("pass"), env=env)
+    task.send([0, startup(), None])
+    task.serve()
+    assert (task.outcome, task.code) == (SUCCESS, 0)
+    warnings = [each["event"] for each in task.logs if each["level"] == "warning"]
+    assert len(warnings) == (words is not None) and all(words in each for each in warnings)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("change", "policy", "state", "warns"),
+    [("", "", "success", False), ("# newer\n", "", "success", True), ("# newer\n", "fail", "failed", False)],
+)
+def test_a_dag_file_that_has_drifted_from_the_frozen_one_is_told(
+    tmp_path: Path, change: str, policy: str, state: str, warns: bool
+) -> None:
+    text = python_task("pass")
+    dags = tmp_path / "airflow_dags"
+    dags.mkdir()
+    (dags / "flow.py").write_text(text + change)
+    where = [{"name": "dags", "classpath": "LocalDagBundle", "kwargs": {"path": str(dags)}}]
+    env = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(where), "AIRFLOW_BUNDLE_ON_DRIFT": policy}
+    task = Task(tmp_path, text, env=env)
+    task.send([0, startup(), None])
+    task.serve()
+    assert task.outcome["state"] == state
+    assert any("differs from the" in each["event"] for each in task.logs if each["level"] == "warning") == warns
+    if state == "failed":
+        assert "build the bundle anew" in task.line("Task failed with exception")["exception"][0]["exc_value"]
