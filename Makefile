@@ -7,7 +7,7 @@ export DAG OUT INCLUDE REQUIREMENTS
 
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 BUILD := $(HERE)build
-MODULE := PYTHONPATH='$(HERE)' $(PYTHON) -B -c
+MODULE := exec env PYTHONPATH='$(HERE)' $(PYTHON) -B -c
 TEST_ENV := $(BUILD)/test-env
 LINT_ENV := $(BUILD)/lint-env
 TESTS ?= tests
@@ -35,7 +35,7 @@ parity: $(TEST_ENV)/complete  ## Compare serialised Dags with Airflow's, field b
 	@cd '$(HERE)' && $(TEST_ENV)/bin/python tests/parity.py --all $(ARGS)
 
 clean:  ## Remove everything that was built, environments too
-	@rm -rf '$(BUILD)' '$(HERE)dist'
+	@rm -rf '$(BUILD)' '$(HERE)dist' '$(HERE)__pycache__' '$(HERE)tests/__pycache__'
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' '$(firstword $(MAKEFILE_LIST))'

@@ -6948,6 +6948,8 @@ def templated_tasks(dag: DAG) -> list[str]:
         each.task_id
         for each in dag.tasks
         if each.map_index_template is not None
+        # The command that `@task.bash` returns is rendered once more, and is not known before.
+        or each.operator_name == "@task.bash"
         or any(_is_template(value, each.template_ext) for value in _template_values(each))
     ]
 
@@ -8223,7 +8225,8 @@ def _timezone() -> dict[str, Any]:
         ),
         "airflow.utils.strings": "get_random_string to_boolean",
         "airflow.utils.operator_helpers": "make_kwargs_callable",
-        "airflow.utils.types": "DagRunType DagRunTriggeredByType",
+        "airflow.utils.types": "DagRunTriggeredByType",
+        "": "CoreDagRunType",
         "airflow.sdk.execution_time.macros": "datetime_diff_for_humans ds_format_locale",
     }
 )
@@ -8314,7 +8317,8 @@ def _helpers() -> dict[str, Any]:
 
         return format_datetime(datetime.strptime(str(ds), input_format), format=output_format, locale=locale or "en_US")
 
-    class DagRunType(Enumeration):
+    class CoreDagRunType(Enumeration):
+        # Airflow has two of this name; the other one is in the supervisor schema.
         __module__ = "airflow.utils.types"
         BACKFILL_JOB = "backfill"
         SCHEDULED = "scheduled"
@@ -11898,7 +11902,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
         "utcnow"
     ),
     "airflow.utils.trigger_rule": "TriggerRule",
-    "airflow.utils.types": "ArgNotSet NOTSET",
+    "airflow.utils.types": "ArgNotSet NOTSET DagRunType=CoreDagRunType",
     "airflow.utils.weight_rule": "WeightRule",
     "airflow.utils.xcom": "XCOM_RETURN_KEY",
     "airflow.providers.common.compat.lineage.hook": "get_hook_lineage_collector",
@@ -16659,8 +16663,8 @@ class _PackedExtensions:
 
 class _LateHooks:
     """
-    The first finder: runs PyInstaller's run-time hook of a standard-library module when that module is first imported,
-    not at every start.
+    The first finder: runs PyInstaller's run-time hook of a module when that module is first imported, not at every
+    start, and when what the hook imports itself can be had.
 
     :param hooks: module name to the names of its hooks in the archive
     """
@@ -16674,18 +16678,22 @@ class _LateHooks:
         import importlib
         import importlib.machinery as machinery
 
-        hooks = self.hooks.pop(name)
-        module = importlib.import_module(name)
-        self.module, self.spec = module, module.__spec__
-        for hook in hooks:
+        for hook in self.hooks.pop(name):
             exec(sys.modules["pyimod02_importers"].pyz_archive.extract(hook), {"__name__": hook})
-        return machinery.ModuleSpec(name, self)  # type: ignore[arg-type]
+        return machinery.ModuleSpec(name, _LoadedModule(importlib.import_module(name)))  # type: ignore[arg-type]
+
+
+class _LoadedModule:
+    """The loader of a module that has been imported while it was looked for."""
+
+    def __init__(self, module: Any) -> None:
+        self.module, self.spec = module, module.__spec__
 
     def create_module(self, spec: object) -> object:
         return self.module
 
-    def exec_module(self, module: object) -> None:
-        module.__spec__ = self.spec  # type: ignore[attr-defined]
+    def exec_module(self, module: Any) -> None:
+        module.__spec__ = self.spec
 
 
 # ---- What a Dag file declares and brings along -----------------------------------------------------------------------
@@ -16828,7 +16836,10 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str]) -> dict[st
     dags = [os.path.abspath(path) for path in dag_paths]
     for given, path in zip(dag_paths, dags):
         if not os.path.isfile(path):
-            raise BuildError(f"{given}: there is no such file")
+            is_folder = os.path.isdir(path)
+            raise BuildError(
+                f"{given}: {'a folder; name the Dag files in it' if is_folder else 'there is no such file'}"
+            )
     if len(set(dags)) < len(dags):
         raise BuildError("the same Dag file is named twice")
     root = os.path.commonpath([os.path.dirname(path) for path in dags])
@@ -16942,7 +16953,7 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
     Import the Dag files with *python*, twice at once: as it is here, and in another place at another time.
 
     Returns `dags` (dag_id to task ids), `files` (dag_id to path), `templated` (tasks that Jinja must render),
-    `has_jinja2` and `notices` (what will differ at run time).
+    `has_jinja2`, `unrouted` (Dags whose tasks have no queue) and `notices` (what will differ at run time).
 
     :raises BuildError: a file that does not import, no Dags, two Dags with one id; with file and line
     """
@@ -17005,7 +17016,7 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
         )
     else:
         notices += _differences(here["dags"], there["dags"])
-    found = {name: here[name] for name in ("dags", "files", "templated", "has_jinja2")}
+    found = {name: here[name] for name in ("dags", "files", "templated", "has_jinja2", "unrouted")}
     return {**found, "notices": notices}
 
 
@@ -17083,6 +17094,11 @@ def _probe_child() -> None:
         "warnings": [str(warning) for warning in bag.warnings],
         "templated": [f"{dag.dag_id}.{task_id}" for dag in bag.dags.values() for task_id in templated_tasks(dag)],
         "has_jinja2": importlib.util.find_spec("jinja2") is not None,
+        "unrouted": [
+            dag_id
+            for dag_id, dag in bag.dags.items()
+            if dag.tasks and all(each.queue == BaseOperator.queue for each in dag.tasks)
+        ],
         "observed": [] if job["elsewhere"] else observer.notices() + _missing_imports(job),
     }
     with open(job["answer"], "w") as answer_file:
@@ -17224,12 +17240,16 @@ def _missing_imports(job: dict[str, Any]) -> list[str]:
 
 def build_example() -> int:
     """`make` alone: build the Dag files beside this module, or an example, and list what is inside."""
+    import shutil
     import subprocess
 
     here = os.path.dirname(os.path.abspath(__file__))
     dags = dag_files_beside(here)
     if not dags:
-        dags = [os.path.join(here, "tests", "dags", "example_etl.py")]
+        # A folder of its own, as yours would be: what lies beside a Dag file is taken along.
+        folder = os.path.join(here, "build", "example")
+        os.makedirs(folder, exist_ok=True)
+        dags = [shutil.copy(os.path.join(here, "tests", "dags", "example_etl.py"), folder)]
         print(
             "no Dag file lies beside coordinator_bundle.py, so here is an example; yours: make bundle DAG=my_dag.py\n"
         )
@@ -17245,7 +17265,13 @@ def build_example() -> int:
 def build_main() -> int:
     """`make bundle`: DAG, OUT, INCLUDE and REQUIREMENTS from the environment, words split as a shell does."""
     import shlex
+    import signal
 
+    def on_term(signum: int, frame: Any) -> NoReturn:
+        # What the build has started ends with it.
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, on_term)
     try:
         dags = shlex.split(os.environ.get("DAG", ""))
         if not dags:
@@ -17323,6 +17349,12 @@ def build_bundle(
         if os.path.realpath(file["path"]) == os.path.realpath(out):
             raise BuildError(f"{out}: the result would overwrite the Dag file")
         _check_syntax(file["path"])
+    try:
+        os.makedirs(os.path.dirname(out), exist_ok=True)
+    except OSError as error:
+        raise BuildError(f"{os.path.dirname(out)}: no bundle can be written there: {error.strerror}") from None
+    if not os.access(os.path.dirname(out), os.W_OK):
+        raise BuildError(f"{os.path.dirname(out)}: no bundle can be written there; name another place by OUT=path")
     print(f"bundling {', '.join(file['relative'] for file in project['files'])}")
     declared = _declared_requirements(project, requirements)
     _check_programs()
@@ -17337,6 +17369,10 @@ def build_bundle(
     for notice in project["notices"] + probe["notices"]:
         print(f"  note: {notice}")
 
+    for dag_id in probe["unrouted"]:
+        print(
+            f"  note: no task of {dag_id} has a queue: Airflow will run them elsewhere; give them queue='frozen', say"
+        )
     if probe["templated"]:
         if not probe["has_jinja2"]:
             python, said = build_environment(work, [*declared, JINJA_PIN])
@@ -17372,10 +17408,12 @@ def build_bundle(
             raise BuildError(f"PyInstaller failed; the end of {log}:\n{_tail(_read_text(log))}")
         with open(mark, "w") as mark_file:
             mark_file.write(key)
-    os.makedirs(os.path.dirname(out), exist_ok=True)
     manifest = bundle_manifest(plan["dags"], os.path.basename(first["relative"]))
     check_bundle(frozen, manifest)
-    bundle = append_trailer(frozen, embedded_source(plan["files"]), manifest, out)
+    try:
+        bundle = append_trailer(frozen, embedded_source(plan["files"]), manifest, out)
+    except OSError as error:
+        raise BuildError(f"{out}: the bundle cannot be written there: {error.strerror}") from None
     took = time.monotonic() - started
     print(f"  verified     trailer, SHA-256, manifest and a start, as Airflow will ({took:.1f} s in all)")
     return bundle
@@ -17417,7 +17455,11 @@ def _shown_path(path: str, runnable: bool = False) -> str:
     relative = os.path.relpath(path)
     if relative.startswith(".."):
         return path
-    return relative if not runnable or os.sep in relative else os.path.join(".", relative)
+    if not runnable:
+        return relative
+    import shlex
+
+    return shlex.quote(relative if os.sep in relative else os.path.join(".", relative))
 
 
 def _read_text(path: str) -> str:
@@ -17767,12 +17809,16 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
         modes.append("--comm")
     if len(modes) > 1:
         raise UsageError(f"{' and '.join(modes)} do not go together")
-    if not modes:
-        raise UsageError("say what to do, for example --parse")
-    mode = modes[0]
     for name, owner in (("--json", "--parse"), ("--source", "--inspect"), ("--queue", "--stub")):
-        if name in flags and mode != owner:
+        if name in flags and modes != [owner]:
             raise UsageError(f"{name} goes with {owner}")
+    if not modes:
+        known = _FLAGS if frozen else {**_FLAGS, **_BUILD_FLAGS}
+        near = _nearest(f"--{parsed.files[0]}", known) if parsed.files else ""
+        raise UsageError(f"say what to do{near or ', for example --parse'}")
+    mode = modes[0]
+    if flags.get("--queue") == "":
+        raise UsageError("--queue needs the name of a queue")
     if mode == "--version":
         print(_version_text())
         return 0
