@@ -292,6 +292,25 @@ def test_two_files_with_one_dag_id_are_refused(tmp_path: Path) -> None:
     assert "a.py:" in said
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    dag = write_project(tmp_path, {"flow.py": dag_text("flow"), "file": ""}) / "flow.py"
+    done = make("bundle", DAG=str(dag), OUT=str(tmp_path / "file" / "flow"))
+    assert done.returncode != 0
+    assert f"error: {tmp_path / 'file'}: no bundle can be written there" in done.stdout
+    assert "freezing" not in done.stdout and "Traceback" not in done.stdout
+
+
+def test_a_folder_in_place_of_a_dag_file_is_told(tmp_path: Path) -> None:
+    done = make("bundle", DAG=str(tmp_path))
+    assert done.returncode != 0 and f"error: {tmp_path}: a folder; name the Dag files in it" in done.stdout
+
+
+def test_a_dag_whose_tasks_have_no_queue_is_noted(tmp_path: Path) -> None:
+    dag = write_project(tmp_path, {"flow.py": dag_text("flow").replace('queue="frozen"', "")}) / "flow.py"
+    said = build(dag, out=tmp_path / "flow")
+    assert "note: no task of flow has a queue: Airflow will run them elsewhere" in said
+
+
 def test_a_refused_build_leaves_the_older_bundle_as_it_was(tmp_path: Path) -> None:
     write_project(tmp_path / "dags", {"etl.py": "raise RuntimeError"})
     (tmp_path / "bundles").mkdir()
@@ -354,6 +373,31 @@ def test_a_build_killed_half_way_leaves_no_bundle_and_the_next_one_succeeds(tmp_
     assert not out.exists()
     build(tmp_path / "dags" / "killed.py", out=out)
     assert run(out, "--parse").returncode == 0
+
+
+def test_a_terminated_make_ends_what_it_has_started(tmp_path: Path) -> None:
+    dag = write_project(tmp_path / "dags", {"ended.py": dag_text("ended")}) / "ended.py"
+    out = tmp_path / "bundles" / "ended"
+    command = ["make", "--no-print-directory", "-f", str(building.REPO / "Makefile"), "bundle"]
+    process = subprocess.Popen(
+        [*command, f"PYTHON={sys.executable} -u", f"DAG={dag}", f"OUT={out}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=building.environment(),
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if "freezing" in line:
+            time.sleep(0.5)
+            process.terminate()
+            break
+    said = process.stdout.read()
+    assert process.wait() != 0
+    assert "error: interrupted; nothing was written" in said
+    assert not out.exists()
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [each for each in running if b"PyInstaller" in each and b"ended-" in each]
 
 
 def test_the_module_needs_nothing_but_the_standard_library_to_be_imported() -> None:

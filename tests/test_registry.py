@@ -505,3 +505,34 @@ def test_what_is_wrong_is_said_as_airflow_says_it(
     assert OWN_WORDS.get(name, ": ".join(expected)) in text.splitlines()[0]
     assert "flow_0.py:" in text
     assert not bag.dags
+
+
+# --- what needs Jinja -------------------------------------------------------------------------------------------------
+
+
+def test_a_task_that_has_something_rendered_is_known_before_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "flow.py").write_text(
+        """
+from airflow.sdk import DAG, task
+from airflow.providers.standard.operators.bash import BashOperator
+
+with DAG("flow", schedule=None):
+    @task
+    def plain(value):
+        return value
+
+    @task.bash
+    def command():
+        return "echo {{ ds }}"
+
+    plain("nothing to render {here}")
+    plain.override(task_id="argument")(["{{ ds }}"])
+    plain.override(task_id="mapped").expand(value=["a", "{% if 1 %}b{% endif %}"])
+    plain.override(task_id="label", map_index_template="{{ value }}").expand(value=[1])
+    BashOperator(task_id="field", bash_command="echo {{ ds }}")
+    BashOperator(task_id="no_field", bash_command="echo ds")
+    command()
+"""
+    )
+    bag = coordinator_bundle.load_dag_files([str(tmp_path / "flow.py")])
+    assert coordinator_bundle.templated_tasks(bag.dags["flow"]) == ["argument", "mapped", "label", "field", "command"]
