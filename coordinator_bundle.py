@@ -4449,15 +4449,9 @@ class _ConcatResult(_LazyCollection):
         at = index if index >= 0 else len(self) + index
         for value in self.values:
             if 0 <= at < len(value):
-                return next(_nth(iter(value), at)) if isinstance(value, dict) else value[at]
+                return list(value)[at] if isinstance(value, dict) else value[at]
             at -= len(value)
         raise IndexError("list index out of range")
-
-
-def _nth(iterator: Iterator[Any], n: int) -> Iterator[Any]:
-    import itertools
-
-    return itertools.islice(iterator, n, None)
 
 
 class MapXComArg(XComArg):
@@ -5636,7 +5630,6 @@ class BaseOperator(AbstractOperator):
     allow_nested_operators: bool = True
     render_template_as_native_obj: bool | None = None
 
-    _arguments: dict[str, Any]
     _pre_execute_hook: Callable[..., Any] | None = None
     _post_execute_hook: Callable[..., Any] | None = None
     _task_display_name: str | None = None
@@ -14511,10 +14504,7 @@ class VariableAccessor:
         return _get_variable(key, self._deserialize_json)
 
     def get(self, key: str, default: Any = NOTSET) -> Any:
-        return Variable.get(key, default, self._deserialize_json) if is_arg_set(default) else self._or_notset(key)
-
-    def _or_notset(self, key: str) -> Any:
-        return Variable.get(key, None, self._deserialize_json)
+        return Variable.get(key, default if is_arg_set(default) else None, self._deserialize_json)
 
 
 class ConnectionAccessor:
@@ -16306,7 +16296,7 @@ def bundle_manifest(dags: dict[str, list[str]], source_name: str) -> dict[str, A
             raise BundleFormatError(f"dag_id {dag_id[:40]!r}... has {len(dag_id)} characters; Airflow allows 250")
     return {
         "airflow_bundle_metadata_version": MANIFEST_VERSION,
-        "sdk": {"language": "python", "version": VERSION, "supervisor_schema_version": SCHEMA_VERSION},
+        "sdk": {"language": SDK_NAME, "version": VERSION, "supervisor_schema_version": SCHEMA_VERSION},
         "source": source_name,
         "dags": {dag_id: {"tasks": list(tasks)} for dag_id, tasks in dags.items()},
     }

@@ -24,6 +24,16 @@ from pathlib import Path
 from typing import Any
 
 QUEUE = "frozen"
+# A connection with every field, for tests that read one.
+WAREHOUSE = {
+    "conn_type": "postgres",
+    "host": "db.example",
+    "port": 5432,
+    "login": "loader",
+    "password": "p@ss/word",
+    "schema": "sales",
+    "extra": '{"sslmode": "require"}',
+}
 LOGICAL_DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 TERMINAL_STATES = ("success", "failed", "skipped", "upstream_failed", "removed")
 

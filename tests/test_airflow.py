@@ -11,18 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import WAREHOUSE
 
 Run = Callable[..., Any]
-
-WAREHOUSE = {
-    "conn_type": "postgres",
-    "host": "db.example",
-    "port": 5432,
-    "login": "loader",
-    "password": "p@ss/word",
-    "schema": "sales",
-    "extra": '{"sslmode": "require"}',
-}
 
 
 # Outcomes

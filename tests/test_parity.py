@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import WAREHOUSE
 
 Run = Callable[..., Any]
 
@@ -30,15 +31,6 @@ FILES = [
 ]
 UTC = timezone.utc
 EARLIER = datetime(2025, 12, 31, tzinfo=UTC)
-WAREHOUSE = {
-    "conn_type": "postgres",
-    "host": "db.example",
-    "port": 5432,
-    "login": "loader",
-    "password": "p@ss/word",
-    "schema": "sales",
-    "extra": '{"sslmode": "require"}',
-}
 VARIABLES = {"text": "some text", "json": '{"a": [1, 2]}', "team_a": "A", "team_b": "B"}
 
 
