@@ -16099,6 +16099,7 @@ def _answer_parse_request(client: SupervisorClient, files: DagFiles, request: Da
 
 def parsing_result(bag: DagBag, fileloc: str) -> DagFileParsingResult:
     """Return what Airflow's Dag processor wants to know about Dag files (airflow.dag_processing.processor)."""
+    needs_section("Dag form")
     return DagFileParsingResult(
         fileloc=fileloc,
         serialized_dags=[LazyDeserializedDAG(data=serialize_dag(dag)) for dag in bag.dags.values()],
@@ -16536,6 +16537,36 @@ def frozen_dag_code(module_name: str) -> object:
     code = sys.modules["pyimod02_importers"].pyz_archive.extract(module_name)
     _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]
     return code
+
+
+def section_name(title: str) -> str:
+    """The name under which the code of a section lies in the archive of a frozen program."""
+    return f"section {title}"
+
+
+_sections_run: dict[str, Any] = {}
+
+
+def needs_section(title: str) -> None:
+    """
+    Define what a section of this module declares; to be called before anything in it is used from outside of it.
+
+    A frozen program starts without those of `SECTIONS_APART`, because a task would pay for what it does not use.
+    Elsewhere, and from the second call on, this does nothing.
+
+    :param title: as it stands in the section's heading
+    """
+    if not hasattr(sys, "_MEIPASS") or title in _sections_run:
+        return
+    import _imp
+    import _thread
+
+    with _sections_run.setdefault("lock", _thread.RLock()):
+        if title not in _sections_run:
+            code = sys.modules["pyimod02_importers"].pyz_archive.extract(section_name(title))
+            _imp._fix_co_filename(code, needs_section.__code__.co_filename)  # type: ignore[attr-defined]
+            exec(code, globals())
+            _sections_run[title] = True
 
 
 def prepare_frozen_imports() -> None:
@@ -17593,6 +17624,40 @@ def _input_key(plan: dict[str, Any], python: str) -> str:
     return digest.hexdigest()
 
 
+# Sections that a task never runs, or seldom. In a frozen program `needs_section` defines what they declare.
+SECTIONS_APART = ("Dag form", "Run", "Graph", "Doctor", "--parse", "--stub")
+_BANNER = "#" * 120
+
+
+def program_parts(text: str) -> tuple[str, dict[str, str]]:
+    """
+    Return the text of this module as it runs in a bundle, and by title that of each section that lies apart.
+
+    Blank lines stand for what is elsewhere, so that line numbers stay. Building is left out altogether.
+    """
+    lines = text.splitlines()
+    banners = [number for number in range(len(lines) - 2) if lines[number] == _BANNER == lines[number + 2]]
+    banners += [number for number, line in enumerate(lines) if line.startswith("if __name__ ==")]
+    headings = banners + [number for number, line in enumerate(lines) if line.startswith("# ---")]
+    future = next(number for number, line in enumerate(lines) if line.startswith("from __future__"))
+
+    def cut(start: int, ends: list[int]) -> str:
+        end = min(number for number in ends if number > start)
+        taken = lines[start:end]
+        lines[start:end] = [""] * len(taken)
+        return "\n" * future + lines[future] + "\n" * (start - future) + "\n".join(taken) + "\n"
+
+    cut(next(number for number in headings if lines[number].startswith("# ---- What a Dag file declares")), banners)
+    apart = {}
+    for title in SECTIONS_APART:
+        for number in headings:
+            if number in banners and lines[number + 1].partition(":")[0] == f"# {title}":
+                apart[title] = cut(number, banners)
+            elif lines[number].rstrip("-") == f"# --- {title} ":
+                apart[title] = cut(number, headings)
+    return "\n".join(lines) + "\n", apart
+
+
 def plan_for_spec(here: str) -> dict[str, Any]:
     """
     What `build_spec.spec` is to freeze: the plan that `build_bundle` wrote, or by hand the Dag files beside it.
@@ -17825,7 +17890,9 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
     files = _dag_files(parsed, frozen)
     if mode == "--bundle-metadata":
         return _print_manifest(files, frozen)
+    needs_section("--parse")
     if mode == "--stub":
+        needs_section("--stub")
         print(StubWriter(flags.get("--queue")).write(_loaded(files)), end="")
         return 0
     return _parse(files, as_json="--json" in flags)
@@ -17906,6 +17973,7 @@ def _print_manifest(files: DagFiles, frozen: bool) -> int:
     if frozen:
         manifest = read_bundle(sys.executable).manifest
     else:
+        needs_section("--parse")
         bag = _loaded(files)
         manifest = bundle_manifest({dag_id: dag.task_ids for dag_id, dag in bag.dags.items()}, files.files[0].name)
     print(render_manifest(manifest).decode(), end="")

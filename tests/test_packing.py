@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import dis
 import json
 import os
 import random
+import symtable
 import sys
 from pathlib import Path
+from typing import Any
 
 import building
 import pytest
@@ -433,3 +437,50 @@ def test_a_plain_dag_file_gives_no_notice(tmp_path: Path) -> None:
     found = probe(tmp_path, {"etl.py": building.dag_text("etl"), "q.sql": "select 1"}, "etl.py")
     assert found["notices"] == []
     assert found["dags"] == {"etl": ["one"]}
+
+
+########################################################################################################################
+# The module, as it is frozen
+########################################################################################################################
+
+
+def names_declared(text: str) -> set[str]:
+    table = symtable.symtable(text, "module", "exec")
+    return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned()}
+
+
+def globals_used(text: str) -> list[tuple[str, set[str]]]:
+    """The global names used by a module while it is imported (named ""), and by each of its functions and classes."""
+
+    def used(code: Any) -> set[str]:
+        return {each.argval for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+
+    def used_inside(code: Any) -> set[str]:
+        return used(code).union(*(used_inside(each) for each in code.co_consts if isinstance(each, type(code))))
+
+    top = compile(text, "module", "exec", dont_inherit=True)
+    inner = [each for each in top.co_consts if isinstance(each, type(top))]
+    return [("", used(top)), *((each.co_name, used_inside(each)) for each in inner)]
+
+
+def test_sections_that_lie_apart_are_used_only_after_they_are_asked_for() -> None:
+    text = Path(cb.__file__).read_text()
+    program, apart = cb.program_parts(text)
+    assert {"Dag form", "--parse", "--stub"} <= set(apart)
+    bodies = {each.name: ast.unparse(each) for each in ast.parse(text).body if hasattr(each, "name")}
+    for title, part in apart.items():
+        own = names_declared(part) - names_declared(program)
+        assert own, title
+        for other in (program, *(each for name, each in apart.items() if name != title)):
+            for name, used in globals_used(other):
+                if used & own:
+                    assert f"needs_section({title!r})" in bodies.get(name, ""), f"{name} uses {used & own}"
+
+
+def test_line_numbers_stay_when_sections_are_cut_out() -> None:
+    lines = Path(cb.__file__).read_text().splitlines()
+    program, apart = cb.program_parts("\n".join(lines) + "\n")
+    for part in (program, *apart.values()):
+        cut = part.splitlines()
+        assert all(mine in ("", theirs) for mine, theirs in zip(cut, lines))
+    assert len(program.splitlines()) == len(lines)
