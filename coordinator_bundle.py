@@ -7972,7 +7972,10 @@ def placeholder_tasks(declared: DAG) -> list[str]:
     for each in declared.tasks:
         operator_class = each.operator_class
         if getattr(operator_class, "_is_placeholder", False):
-            found.append(f"{each.task_id} ({operator_class._stands_for})")
+            lacks = airflow_modules.refused.get(operator_class._stands_for.rpartition(".")[0], "")
+            found.append(
+                f"{each.task_id} ({operator_class._stands_for}{lacks and ', which needs more of Airflow: '}{lacks})"
+            )
     return found
 
 
@@ -8335,6 +8338,148 @@ def _helpers() -> dict[str, Any]:
         BACKFILL = "backfill"
 
     return locals()
+
+
+@family(
+    {
+        "airflow.sdk.module_loading": "is_valid_dotpath iter_namespace qualname",
+        "airflow.sdk.providers_manager_runtime": "ProvidersManagerTaskRuntime",
+        "airflow.utils.deprecation_tools": "add_deprecated_classes",
+        "airflow.utils.hashlib_wrapper": "md5",
+        "airflow.utils.platform": "IS_WINDOWS getuser",
+        "airflow.utils.process_utils": "execute_in_subprocess execute_in_subprocess_with_kwargs patch_environ",
+        "": "pod_mutation_hook",
+    }
+)
+def _provider_tools() -> dict[str, Any]:
+    # What the hooks and operators of providers, where they are frozen in, take from Airflow besides airflow.sdk.
+    import contextlib
+
+    IS_WINDOWS = False
+
+    def pod_mutation_hook(pod: Any) -> None:
+        """Leave a pod as it is: a deployment's own hook lies in files that a bundle does not see."""
+
+    def is_valid_dotpath(path: str) -> bool:
+        return isinstance(path, str) and all(part.isidentifier() for part in path.split("."))
+
+    def iter_namespace(ns: Any) -> Any:
+        import pkgutil
+
+        return pkgutil.iter_modules(ns.__path__, f"{ns.__name__}.")
+
+    def qualname(o: Any, use_qualname: bool = False, exclude_module: bool = False) -> str:
+        """Return the dotted path of a class or function; of another object, that of its class."""
+        while exclude_module and hasattr(o, "func") and not hasattr(o, "__name__"):
+            o = o.func
+        whole = use_qualname or exclude_module
+        if not (callable(o) and hasattr(o, "__name__")):
+            o, whole = type(o), True
+        name = o.__qualname__ if whole else o.__name__
+        return name if exclude_module else f"{o.__module__}.{name}"
+
+    def md5(string: bytes = b"", /) -> Any:
+        import hashlib
+
+        return hashlib.md5(string, usedforsecurity=False)
+
+    def getuser() -> str:
+        import getpass
+
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):
+            raise airflow_name("AirflowConfigException")("the user that this task runs as has no name") from None
+
+    def execute_in_subprocess(cmd: list[str], cwd: str | None = None, env: dict[str, str] | None = None) -> None:
+        execute_in_subprocess_with_kwargs(cmd, cwd=cwd, env=env)
+
+    def execute_in_subprocess_with_kwargs(cmd: list[str], **kwargs: Any) -> None:
+        """Run a command, its output going to the log line by line; CalledProcessError when it fails."""
+        import logging
+        import subprocess
+
+        log = logging.getLogger("airflow.utils.process_utils")
+        with subprocess.Popen(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs) as process:
+            for line in process.stdout or ():
+                log.info("%s", line.decode(errors="replace").rstrip())
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, cmd)
+
+    @contextlib.contextmanager
+    def patch_environ(new_env_variables: dict[str, str]) -> Iterator[None]:
+        """Set environment variables for as long as a block lasts."""
+        before = {name: os.environ.get(name) for name in new_env_variables}
+        os.environ.update(new_env_variables)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
+
+    def add_deprecated_classes(
+        module_imports: dict[str, dict[str, str]], package: str, *_: Any, **ignored: Any
+    ) -> None:
+        """Let the old names of a package lead to the new ones; "*" stands for every name of a module."""
+        for module_name, imports in module_imports.items():
+
+            def redirect(name: str, imports: dict[str, str] = imports, home: str = module_name) -> Any:
+                target = imports.get(name) or ("*" in imports and f"{imports['*']}.{name}")
+                if not target or name.startswith("__"):
+                    raise AttributeError(f"module {home!r} has no attribute {name!r}")
+                return import_string(target)
+
+            if module_name == package:
+                module = sys.modules[package]
+            else:
+                full_name = f"{package}.{module_name}"
+                module = sys.modules.setdefault(full_name, type(sys)(full_name))
+            module.__getattr__ = redirect  # type: ignore[method-assign, assignment]
+
+    class _Providers(dict):  # type: ignore[type-arg]
+        """Distribution name to what is known of a provider, for those that are frozen in."""
+
+        def __missing__(self, name: str) -> Any:
+            from types import SimpleNamespace
+
+            path = name.removeprefix("apache-airflow-providers-").replace("-", ".")
+            try:
+                module = __import__(f"airflow.providers.{path}", fromlist=["*"])
+                version = module.__version__
+            except (AttributeError, ImportError):
+                raise KeyError(name) from None
+            return SimpleNamespace(version=version, data={"package-name": name, "name": path})
+
+    class HookInfo(Record):
+        hook_class_name: str
+        package_name: str
+
+    class ProvidersManagerTaskRuntime:
+        """Answers which providers there are: those that are frozen in."""
+
+        def __init__(self) -> None:
+            self.providers = _Providers()
+            self.hooks = {conn_type: HookInfo(*hook) for conn_type, hook in connection_hooks().items()}
+
+    return locals()
+
+
+def connection_hooks() -> dict[str, tuple[str, str]]:
+    """Return connection type to (hook class, distribution), of the providers that are frozen in or installed here."""
+    found = {"fs": ("airflow.providers.standard.hooks.filesystem.FSHook", "apache-airflow-providers-standard")}
+    if hasattr(sys, "_MEIPASS"):
+        import _bundle_contents
+
+        return {**found, **_bundle_contents.CONNECTION_HOOKS}
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group="apache_airflow_provider"):
+        about = entry.load()()
+        for each in about.get("connection-types", ()):
+            found[each["connection-type"]] = (each["hook-class-name"], about["package-name"])
+    return found
 
 
 # --- smaller parts of airflow.sdk -------------------------------------------------------------------------------------
@@ -11741,6 +11886,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
     ),
     "airflow.sdk.log": "mask_secret redact",
     "airflow.sdk.module_loading": "import_string",
+    "airflow.providers_manager": "ProvidersManager=ProvidersManagerTaskRuntime",
     "airflow.sdk.io": "ObjectStoragePath attach get_fs has_fs",
     "airflow.sdk.api.datamodels._generated": "DagRun TaskInstance",
     "airflow.sdk.bases.decorator": (
@@ -11809,7 +11955,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.models.pool": "!Pool",
     "airflow.models.serialized_dag": "!SerializedDagModel",
     "airflow.models.skipmixin": "SkipMixin",
-    "airflow.models.taskinstance": "!TaskInstance !clear_task_instances",
+    "airflow.models.taskinstance": "TaskInstanceKey !TaskInstance !clear_task_instances",
     "airflow.models.taskinstancekey": "TaskInstanceKey",
     "airflow.models.variable": "Variable",
     "airflow.models.xcom": "XCom BaseXCom=XCom XCOM_RETURN_KEY !XComModel",
@@ -11861,7 +12007,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.sensors.time_delta": "TimeDeltaSensor TimeDeltaSensorAsync",
     "airflow.sensors.time_sensor": "TimeSensor TimeSensorAsync",
     "airflow.sensors.weekday": "DayOfWeekSensor",
-    "airflow.settings": "!Session !engine !AIRFLOW_HOME !DAGS_FOLDER",
+    "airflow.settings": "pod_mutation_hook !Session !engine !AIRFLOW_HOME !DAGS_FOLDER",
     "airflow.stats": "Stats",
     "airflow.timetables.assets": "AssetOrTimeSchedule AssetTriggeredTimetable",
     "airflow.timetables.events": "DagRunInfo DataInterval EventsTimetable Timetable",
@@ -11898,6 +12044,11 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.utils.types": "ArgNotSet NOTSET DagRunType=CoreDagRunType",
     "airflow.utils.weight_rule": "WeightRule",
     "airflow.utils.xcom": "XCOM_RETURN_KEY",
+    "airflow.utils.yaml": (
+        "FullLoader=yaml.FullLoader SafeLoader=yaml.SafeLoader YAMLError=yaml.YAMLError dump=yaml.safe_dump "
+        "load=yaml.load safe_dump=yaml.safe_dump safe_load=yaml.safe_load safe_load_all=yaml.safe_load_all"
+    ),
+    "airflow.providers.common.compat.assets": "Asset AssetAlias AssetAll AssetAny",
     "airflow.providers.common.compat.lineage.hook": "get_hook_lineage_collector",
     "airflow.providers.common.compat.sdk": (
         "AirflowConfigException AirflowException AirflowFailException AirflowNotFoundException "
@@ -11973,6 +12124,8 @@ class AirflowModules:
     def __init__(self) -> None:
         self._modules: dict[str, str] | None = None
         self._names: dict[str, dict[str, str]] = {}
+        # Modules of frozen providers that cannot be used, and the part of Airflow that each lacks.
+        self.refused: dict[str, str] = {}
 
     @property
     def modules(self) -> Collection[str]:
@@ -12014,12 +12167,22 @@ class AirflowModules:
         if fullname in _AIRFLOW_MODULES or fullname in self.modules:
             return spec
         parent = fullname.rpartition(".")[0]
-        if fullname.startswith(_INSTALLED_APART) and (parent not in self.modules or parent in _SHARED_PACKAGES):
+        if fullname.startswith(_INSTALLED_APART):
             installed = self._find_installed(fullname)
-            if installed is not None or getattr(sys.modules.get(parent), "__file__", None):
+            if installed is not None:
+                if hasattr(installed.loader, "exec_module"):
+                    installed.loader = _ProviderLoader(installed.loader)
                 return installed
-            if fullname.startswith("airflow.providers."):
-                return spec
+            if getattr(sys.modules.get(parent), "__file__", None):
+                return None
+            answered = parent in self.modules and parent not in _SHARED_PACKAGES
+            if fullname.startswith("airflow.providers.") and not answered:
+                if not _provider_is_importing():
+                    return spec
+                raise ModuleNotFoundError(
+                    f"No module named {fullname!r} in this bundle: the Dag file does not declare that provider",
+                    name=fullname,
+                )
         raise ModuleNotFoundError(
             f"No module named {fullname!r} in a bundle{_nearest(fullname, self.modules)}; a bundle answers for "
             "airflow.sdk and its neighbours, other parts of Airflow are not in it",
@@ -12035,6 +12198,17 @@ class AirflowModules:
             if spec is not None:
                 return spec
         return None
+
+    def _installed_name(self, module: Any, name: str) -> Any:
+        """Return a name that only the frozen provider's module has, where this one answers for the rest; or None."""
+        spec = self._find_installed(module.__name__)
+        if spec is None or not hasattr(spec.loader, "exec_module"):
+            return None
+        if "__installed__" not in vars(module):
+            installed = module.__installed__ = type(sys)(module.__name__)
+            installed.__spec__, installed.__file__ = spec, spec.origin
+            spec.loader.exec_module(installed)
+        return getattr(module.__installed__, name, None)
 
     def create_module(self, spec: Any) -> Any:
         return None if spec.name in self.modules else _PlaceholderModule(spec.name)
@@ -12062,6 +12236,11 @@ class AirflowModules:
             return value
         if f"{module.__name__}.{name}" in self.modules:
             return __import__(f"{module.__name__}.{name}", fromlist=["*"])
+        if module.__name__.startswith(_INSTALLED_APART):
+            value = self._installed_name(module, name)
+            if value is not None:
+                setattr(module, name, value)
+                return value
         raise ImportError(
             f"cannot import name {name!r} from {module.__name__!r} in a bundle"
             f"{_nearest(name, self.names(module.__name__))}",
@@ -12070,6 +12249,45 @@ class AirflowModules:
 
 
 airflow_modules = AirflowModules()
+
+
+class _ProviderLoader:
+    """Loads a module of a frozen provider; one that needs what a bundle does not have of Airflow gives placeholders."""
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)
+
+    def create_module(self, spec: Any) -> Any:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: Any) -> None:
+        try:
+            self.loader.exec_module(module)
+        except Exception as error:
+            cause: BaseException | None = error
+            while cause is not None and not (
+                isinstance(cause, BundleError) or str(getattr(cause, "name", None)).startswith("airflow")
+            ):
+                cause = cause.__cause__ or cause.__context__
+            if cause is None:
+                raise
+            airflow_modules.refused[module.__name__] = str(cause)
+            for name in [name for name in vars(module) if not name.startswith("__")]:
+                delattr(module, name)
+            module.__class__ = _PlaceholderModule
+
+
+def _provider_is_importing() -> bool:
+    """Say whether it is a provider's own code that imports: it expects ImportError for what is not installed."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and (
+        frame.f_globals is globals() or frame.f_code.co_filename.startswith("<frozen importlib")
+    ):
+        frame = frame.f_back
+    return frame is not None and str(frame.f_globals.get("__name__")).startswith("airflow.providers.")
 
 
 class ParsingContext(Record):
@@ -12242,8 +12460,8 @@ class DagBag:
         placeholders = placeholder_tasks(declared)
         if placeholders:
             self.warnings.append(
-                f"{file.path}: Dag {declared.dag_id!r}: {', '.join(placeholders)}: the provider is not in this bundle; "
-                "such a task must not have a queue that leads here, ordinary workers run it"
+                f"{file.path}: Dag {declared.dag_id!r}: {', '.join(placeholders)}: the provider is not in this bundle, "
+                "or cannot be; such a task must not have a queue that leads here, ordinary workers run it"
             )
         self.dags[declared.dag_id] = declared
         self.files[declared.dag_id] = file
@@ -14190,10 +14408,15 @@ class Connection(Record):
         return json.dumps(fields)
 
     def get_hook(self, *, hook_params: dict[str, Any] | None = None) -> Any:
-        raise AirflowException(
-            f"no hook for connection type {self.conn_type!r} in this bundle: Airflow finds hooks by its list of "
-            "installed providers, which a bundle does not have; construct the hook class itself"
-        )
+        try:
+            hook = airflow_name("ProvidersManagerTaskRuntime")().hooks[self.conn_type]
+        except KeyError:
+            raise AirflowException(
+                f"no hook for connection type {self.conn_type!r} in this bundle: declare the provider that has it as a "
+                "dependency of the Dag file and build again, or construct the hook class itself"
+            ) from None
+        hook_class = import_string(hook.hook_class_name)
+        return hook_class(**{hook_class.conn_name_attr: self.conn_id}, **(hook_params or {}))
 
 
 _register_record(Variable)
@@ -17037,7 +17260,7 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
         )
     else:
         notices += _differences(here["dags"], there["dags"])
-    found = {name: here[name] for name in ("dags", "files", "templated", "has_jinja2", "unrouted")}
+    found = {name: here[name] for name in ("dags", "files", "templated", "has_jinja2", "unrouted", "connection_hooks")}
     return {**found, "notices": notices}
 
 
@@ -17120,6 +17343,7 @@ def _probe_child() -> None:
             for dag_id, dag in bag.dags.items()
             if dag.tasks and all(each.queue == BaseOperator.queue for each in dag.tasks)
         ],
+        "connection_hooks": connection_hooks(),
         "observed": [] if job["elsewhere"] else observer.notices() + _missing_imports(job),
     }
     with open(job["answer"], "w") as answer_file:
@@ -17218,6 +17442,7 @@ def _missing_imports(job: dict[str, Any]) -> list[str]:
     import importlib.util
 
     found: dict[str, str] = {}
+    of_airflow: dict[str, str] = {}
     sources = [file["path"] for file in job["files"]]
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
@@ -17244,6 +17469,11 @@ def _missing_imports(job: dict[str, Any]) -> list[str]:
             for name in names:
                 assert isinstance(node, ast.stmt)
                 top = name.partition(".")[0]
+                if top == "airflow" and name not in of_airflow:
+                    imported = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+                    lacking = _lacking_of_airflow(name, imported)
+                    if lacking:
+                        of_airflow[name] = f"{os.path.relpath(path, job['root'])}:{node.lineno}: {lacking}"
                 if top in ("airflow", "coordinator_bundle") or top in sys.modules or top in found:
                     continue
                 try:
@@ -17253,7 +17483,23 @@ def _missing_imports(job: dict[str, Any]) -> list[str]:
                 if not known:
                     place = f"{os.path.relpath(path, job['root'])}:{node.lineno}"
                     found[top] = f"{place}: imports {top}, which is not installed: it will be missing in the bundle"
-    return [f"{text}\n{_how_to_declare(top)}" for top, text in found.items()]
+    return [*of_airflow.values(), *(f"{text}\n{_how_to_declare(top)}" for top, text in found.items())]
+
+
+def _lacking_of_airflow(module: str, names: list[str]) -> str:
+    """What a task that runs this import will miss in the bundle; "" when nothing. Operators keep their place anyway."""
+    try:
+        home = __import__(module, fromlist=["*"])
+        values = {name: getattr(home, name) for name in names if name != "*"}
+    except Exception as error:
+        return f"{error}"
+    for name, value in (values or {"": home}).items():
+        path = f"{module}.{name}".rstrip(".")
+        if isinstance(value, (_PlaceholderModule, _UnavailableType, Unavailable)) and "airflow.providers." in path:
+            if module in airflow_modules.refused:
+                return f"{module} needs of Airflow what is not in a bundle: {airflow_modules.refused[module]}"
+            return f"{path} will be missing in the bundle: declare {provider_distribution(module)} as a dependency"
+    return ""
 
 
 # ---- Building --------------------------------------------------------------------------------------------------------
@@ -17378,6 +17624,8 @@ def build_bundle(
         raise BuildError(f"{os.path.dirname(out)}: no bundle can be written there; name another place by OUT=path")
     print(f"bundling {', '.join(file['relative'] for file in project['files'])}")
     declared = _declared_requirements(project, requirements)
+    if any(_declares_airflow(line) for line in declared):
+        print("  note: apache-airflow is declared and left out: in a bundle this program answers for it")
     _check_programs()
     python, said = build_environment(work, declared)
     print(f"  environment  {_shown_path(os.path.dirname(os.path.dirname(python)))} ({said})")
@@ -17402,6 +17650,7 @@ def build_bundle(
         project["modules"] = [*project["modules"], *JINJA_MODULES]
 
     plan = {**project, "dags": probe["dags"], "dag_files": probe["files"], "name": name}
+    plan["connection_hooks"] = probe["connection_hooks"]
     key = _input_key(plan, python)
     # One folder for one project and name: a new build replaces what an older one left.
     place = hashlib.sha256(f"{project['root']}\0{name}\0{python}".encode()).hexdigest()[:12]
@@ -17507,7 +17756,20 @@ def _declared_requirements(project: dict[str, Any], requirements: str | None) ->
         if not os.path.isfile(requirements):
             raise BuildError(f"REQUIREMENTS={requirements}: there is no such file")
         declared.append(f"-r {os.path.abspath(requirements)}")
-    return list(dict.fromkeys(declared))
+    return list(dict.fromkeys(map(_without_airflow, declared)))
+
+
+def _without_airflow(requirement: str) -> str:
+    """Loosen a requirement on Airflow itself to whatever version stands for it; others stay as they are."""
+    return "apache-airflow" if _declares_airflow(requirement) and not requirement.startswith("-r ") else requirement
+
+
+def _declares_airflow(requirement: str) -> bool:
+    """Say whether a requirement, or a requirements file (`-r path`), names Airflow itself."""
+    import re
+
+    text = _read_text(requirement[3:]) if requirement.startswith("-r ") else requirement
+    return bool(re.search(r"(?im)^\s*apache[-_.]airflow([-_.]core|[-_.]task[-_.]sdk)?\s*($|[^\s\w.-])", text))
 
 
 def _check_programs() -> None:
@@ -17536,7 +17798,8 @@ def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
     import shutil
     import subprocess
 
-    identity = [sys.version, os.path.realpath(sys.executable), *BUILD_PINS]
+    stand_ins, constraints = _airflow_stand_ins(work)
+    identity = [sys.version, os.path.realpath(sys.executable), *BUILD_PINS, constraints, *AIRFLOW_REQUIREMENTS]
     for line in declared:
         identity.append(_read_text(line[3:]) if line.startswith("-r ") else line)
     key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:12]
@@ -17546,9 +17809,9 @@ def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
     if os.path.exists(mark):
         return python, "reused"
     shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(work, exist_ok=True)
     print(f"  installing   {' '.join([*BUILD_PINS[:2], *declared])}", flush=True)
     wanted = [word for line in declared for word in (["-r", line[3:]] if line.startswith("-r ") else [line])]
+    wanted += ["--find-links", stand_ins, "--constraint", os.path.join(stand_ins, "constraints.txt")]
     log = folder + ".log"
     uv = shutil.which("uv")
     ways = []
@@ -17593,6 +17856,53 @@ def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
     with open(mark, "w") as mark_file:
         mark_file.write("\n".join(identity))
     return python, "created"
+
+
+# Distributions that stand for Airflow's own while an environment is made, so that its providers can be installed
+# without it: empty, but for what the providers use of Airflow's own requirements without declaring it.
+AIRFLOW_DISTRIBUTIONS = {
+    "apache-airflow": AIRFLOW_VERSION,
+    "apache-airflow-core": AIRFLOW_VERSION,
+    "apache-airflow-task-sdk": TASK_SDK_VERSION,
+}
+AIRFLOW_REQUIREMENTS = (
+    "attrs deprecated jinja2 lazy-object-proxy packaging pendulum python-dateutil pyyaml tabulate tenacity "
+    "typing-extensions"
+).split()
+
+
+def _airflow_stand_ins(work: str) -> tuple[str, str]:
+    """
+    Write the wheels of `AIRFLOW_DISTRIBUTIONS`, and the constraints that make pip and uv take these.
+
+    Returns their folder and the text of the constraints.
+
+    :param work: folder for environments
+    """
+    import zipfile
+
+    folder = os.path.join(work, "airflow-stand-ins")
+    os.makedirs(folder, exist_ok=True)
+    constraints = ""
+    for name, version in AIRFLOW_DISTRIBUTIONS.items():
+        # A local version: no index has it, and it satisfies whatever the plain one does.
+        version += "+bundle"
+        constraints += f"{name}=={version}\n"
+        about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        about += "".join(f"Requires-Dist: {requirement}\n" for requirement in AIRFLOW_REQUIREMENTS)
+        wheel = "Wheel-Version: 1.0\nGenerator: coordinator-bundle\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        stem = f"{name.replace('-', '_')}-{version}"
+        files = {f"{stem}.dist-info/{leaf}": text for leaf, text in (("METADATA", about), ("WHEEL", wheel))}
+        path = os.path.join(folder, f"{stem}-py3-none-any.whl")
+        with zipfile.ZipFile(f"{path}.{os.getpid()}", "w") as archive:
+            for member, text in files.items():
+                archive.writestr(member, text)
+            record = "".join(f"{member},,\n" for member in (*files, f"{stem}.dist-info/RECORD"))
+            archive.writestr(f"{stem}.dist-info/RECORD", record)
+        os.replace(f"{path}.{os.getpid()}", path)
+    with open(os.path.join(folder, "constraints.txt"), "w") as file:
+        file.write(constraints)
+    return folder, constraints
 
 
 def _input_key(plan: dict[str, Any], python: str) -> str:

@@ -71,7 +71,7 @@ def ours(path: str) -> Any:
     called = names[name]
     if called.startswith("!"):
         return module.unavailable(home, name, "")
-    return module.airflow_name(called) if "." not in called else called
+    return module.airflow_name(called) if "." not in called else module.import_string(called)
 
 
 def real(path: str) -> Any:
@@ -529,6 +529,97 @@ def test_a_provider_that_is_there_is_imported_for_real(tmp_path: Path) -> None:
     )
     assert done.stdout.strip() == "('sql',) b True"
     assert "No module named 'airflow.providers.acme.hooks'" in done.stderr
+
+
+def test_a_module_of_a_provider_that_needs_more_of_airflow_stands_as_placeholders(tmp_path: Path) -> None:
+    package = tmp_path / "airflow" / "providers" / "acme"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "operators.py").write_text(
+        "from airflow.sdk import BaseOperator\n"
+        "class Early: pass\n"
+        "from airflow.executors.base_executor import BaseExecutor\n"
+        "class AcmeOperator(BaseOperator): pass\n"
+    )
+    (package / "optional.py").write_text(
+        "try:\n    from airflow.providers.other.hooks.other import OtherHook\n"
+        "except ImportError:\n    OtherHook = None\n"
+    )
+    file = tmp_path / "uses_acme.py"
+    file.write_text(
+        "from airflow.providers.acme.operators import AcmeOperator\nfrom airflow.sdk import DAG\n"
+        "with DAG('uses_acme', schedule=None):\n    AcmeOperator(task_id='a', anything=1)\n"
+    )
+    done = in_bundle(
+        f"""
+        module.sys.path.insert(0, {str(tmp_path)!r})
+        bag = module.load_dag_files([{str(file)!r}])
+        print(bag.import_errors, bag.warnings)
+        import airflow.providers.acme.operators as operators, airflow.providers.acme.optional as optional
+        print("Early" in vars(operators), optional.OtherHook)
+        """
+    )
+    assert done.stderr == ""
+    warnings, rest = done.stdout.splitlines()
+    assert "a (airflow.providers.acme.operators.AcmeOperator, which needs more of Airflow: No module named " in warnings
+    assert "'airflow.executors' in a bundle" in warnings
+    assert rest == "False None"
+
+
+def test_old_names_of_a_provider_lead_to_the_new_ones(tmp_path: Path) -> None:
+    done = in_bundle(
+        """
+        import sys, types
+        from airflow.utils.deprecation_tools import add_deprecated_classes
+        package = sys.modules["package"] = types.ModuleType("package")
+        package.__path__ = []
+        add_deprecated_classes(
+            {"package": {"Path": "pathlib.Path"}, "old": {"*": "json"}, "one": {"dumps": "json.dumps"}},
+            package="package",
+        )
+        import json, pathlib
+        from package import Path
+        from package.old import loads
+        from package.one import dumps
+        assert (Path, loads, dumps) == (pathlib.Path, json.loads, json.dumps)
+        from package.one import loads
+        """
+    )
+    assert "cannot import name 'loads' from 'package.one'" in done.stderr
+
+
+TOOLS: list[tuple[str, Callable[[Any], Any]]] = [
+    ("airflow.sdk.module_loading.qualname", lambda qualname: qualname(timedelta)),
+    ("airflow.sdk.module_loading.qualname", lambda qualname: qualname(timedelta(1))),
+    ("airflow.sdk.module_loading.qualname", lambda qualname: qualname(Path.exists)),
+    ("airflow.sdk.module_loading.qualname", lambda qualname: qualname(Path.exists, use_qualname=True)),
+    ("airflow.sdk.module_loading.qualname", lambda qualname: qualname(Path.exists, exclude_module=True)),
+    (
+        "airflow.sdk.module_loading.is_valid_dotpath",
+        lambda valid: [valid(each) for each in ("a.b", "a..b", "1a", "", 1)],
+    ),
+    ("airflow.sdk.module_loading.iter_namespace", lambda names: [each.name for each in names(json)]),
+    ("airflow.utils.hashlib_wrapper.md5", lambda md5: md5(b"x").hexdigest()),
+    ("airflow.utils.platform.getuser", lambda getuser: getuser()),
+    ("airflow.utils.yaml.safe_load", lambda load: load("a: [1, 2020-01-01]")),
+    ("airflow.utils.yaml.dump", lambda dump: dump({"b": [1], "a": {"c": None}})),
+]
+
+
+@pytest.mark.parametrize(("path", "use"), TOOLS, ids=[f"{n}-{path}" for n, (path, _) in enumerate(TOOLS)])
+def test_what_providers_take_from_airflow_does_what_it_does_there(path: str, use: Callable[[Any], Any]) -> None:
+    assert use(ours(path)) == use(real(path))
+
+
+def test_an_environment_is_patched_for_as_long_as_a_block_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setenv("GIVEN", "1")
+    monkeypatch.delenv("OTHER", raising=False)
+    for patch in (ours("airflow.utils.process_utils.patch_environ"), real("airflow.utils.process_utils.patch_environ")):
+        with patch({"GIVEN": "2", "OTHER": "3"}):
+            assert (os.environ["GIVEN"], os.environ["OTHER"]) == ("2", "3")
+        assert (os.environ["GIVEN"], os.environ.get("OTHER")) == ("1", None)
 
 
 def test_template_files_are_read_when_a_dag_is_loaded(tmp_path: Path) -> None:

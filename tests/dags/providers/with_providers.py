@@ -1,0 +1,84 @@
+# /// script
+# dependencies = [
+#     "apache-airflow==3.2.0",
+#     "apache-airflow-providers-ftp==3.16.1",
+#     "apache-airflow-providers-http==6.3.0",
+#     "apache-airflow-providers-sqlite==4.3.4",
+# ]
+# ///
+"""Operators and hooks of providers which are frozen in, and of one that is not."""
+
+from __future__ import annotations
+
+from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
+from airflow.providers.http.hooks.http import HttpHook
+from airflow.providers.http.operators.http import HttpOperator
+from airflow.providers.http.sensors.http import HttpSensor
+from airflow.providers.snowflake.operators.snowflake import SnowflakeSqlApiOperator
+from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+from airflow.sdk import DAG, task
+
+with DAG("with_providers", schedule=None, default_args={"queue": "frozen"}):
+    get = HttpOperator(
+        task_id="get",
+        http_conn_id="web",
+        method="GET",
+        endpoint="/{{ ds }}",
+        response_filter=lambda response: response.json(),
+    )
+
+    HttpSensor(
+        task_id="wait", http_conn_id="web", endpoint="/up", response_check=lambda response: "up" in response.text
+    )
+
+    HttpOperator(task_id="get_deferred", http_conn_id="web", method="GET", endpoint="/later", deferrable=True)
+
+    HttpOperator(task_id="get_missing", http_conn_id="web", method="GET", endpoint="/missing")
+
+    @task
+    def fetch(path: str) -> str:
+        return HttpHook("GET", http_conn_id="web").run(path).text
+
+    @task
+    def rows() -> list:
+        hook = SqliteHook("db")
+        hook.run("create table counts (n int)")
+        hook.insert_rows("counts", [(1,), (2,)], target_fields=["n"])
+        return hook.get_records("select n from counts order by n")
+
+    @task
+    def by_type() -> str:
+        from airflow.sdk import BaseHook
+
+        return type(BaseHook.get_hook("db")).__name__
+
+    @task
+    def of_an_unknown_type() -> str:
+        from airflow.sdk import BaseHook
+
+        return type(BaseHook.get_hook("odd")).__name__
+
+    @task
+    def files() -> list:
+        from airflow.providers.ftp.hooks.ftp import FTPHook
+
+        return FTPHook("no_such").list_directory("/")
+
+    @task
+    def buckets() -> list:
+        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+        return S3Hook().list_keys("bucket")
+
+    @task
+    def parts_of_airflow() -> list:
+        import sys
+
+        names = sys.modules["pyimod02_importers"].pyz_archive.toc
+        return sorted({".".join(name.split(".")[:3]) for name in names if name.partition(".")[0] == "airflow"})
+
+    rows() >> SQLExecuteQueryOperator(
+        task_id="query", conn_id="db", sql="select sum(n) from counts where '{{ ds }}' > ''"
+    )
+    SnowflakeSqlApiOperator(task_id="elsewhere", sql="select 1", statement_count=1, queue="default")
+    get >> fetch("/other") >> [by_type(), of_an_unknown_type(), files(), buckets(), parts_of_airflow()]

@@ -1,0 +1,124 @@
+"""Providers that a Dag file declares are frozen in and work, without Airflow; others leave placeholders."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import DAGS
+
+DAG_FILE = "providers/with_providers.py"
+pytestmark = pytest.mark.only("bundle")
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[dict[str, Any]]:
+    """A web server that answers with the path, and the connection to it."""
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(404 if self.path == "/missing" else 200)
+            self.end_headers()
+            self.wfile.write(f'{{"path": "{self.path}"}}'.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {"conn_type": "http", "host": "http://127.0.0.1", "port": server.server_port}
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def run_task(run: Callable[..., Any], web: dict[str, Any], tmp_path: Path) -> Callable[..., Any]:
+    connections = {
+        "web": web,
+        "db": {"conn_type": "sqlite", "host": str(tmp_path / "db.sqlite")},
+        "odd": {"conn_type": "odd"},
+    }
+
+    def run_task(task_id: str, **options: Any) -> Any:
+        return run(DAG_FILE, "with_providers", task_id, connections=connections, **options)
+
+    return run_task
+
+
+def test_an_operator_of_a_frozen_provider_runs_with_its_templates(run_task: Callable[..., Any]) -> None:
+    result = run_task("get")
+    assert result.state == "success", result.log()
+    assert result.xcom() == {"path": "/2026-01-02"}
+
+
+def test_a_sensor_of_a_frozen_provider_pokes(run_task: Callable[..., Any]) -> None:
+    assert run_task("wait").state == "success"
+
+
+def test_an_operator_of_a_frozen_provider_defers_to_its_own_trigger(run_task: Callable[..., Any]) -> None:
+    result = run_task("get_deferred")
+    assert result.state == "deferred", result.log()
+    (call,) = [call for call in result.calls if (call.body or {}).get("state") == "deferred"]
+    assert call.body["classpath"] == "airflow.providers.http.triggers.http.HttpTrigger"
+
+
+def test_what_an_operator_of_a_frozen_provider_raises_fails_the_task(run_task: Callable[..., Any]) -> None:
+    result = run_task("get_missing")
+    assert result.state == "failed" and "404" in result.log(), result.log()
+
+
+def test_a_hook_of_a_frozen_provider_finds_its_connection(run_task: Callable[..., Any]) -> None:
+    assert run_task("fetch").xcom() == '{"path": "/other"}'
+
+
+def test_a_hook_and_an_operator_that_looks_for_one_by_connection_type_share_a_database(
+    run_task: Callable[..., Any],
+) -> None:
+    assert run_task("rows").xcom() is not None
+    result = run_task("query")
+    assert result.state == "success", result.log()
+    assert "3" in str(result.xcom())
+    assert run_task("by_type").xcom() == "SqliteHook"
+
+
+def test_a_connection_type_of_no_frozen_provider_says_what_to_do(run_task: Callable[..., Any]) -> None:
+    result = run_task("of_an_unknown_type")
+    assert result.state == "failed" and "declare the provider that has it" in result.log()
+
+
+def test_a_hook_that_is_imported_inside_a_task_is_frozen_in(run_task: Callable[..., Any]) -> None:
+    result = run_task("files")
+    assert "no_such" in result.log() and "ModuleNotFoundError" not in result.log()
+
+
+def test_a_hook_that_is_not_frozen_in_says_so_when_it_is_used(run_task: Callable[..., Any]) -> None:
+    result = run_task("buckets")
+    assert result.state == "failed" and "apache-airflow-providers-amazon" in result.log()
+
+
+def test_an_operator_of_a_provider_that_is_not_declared_is_a_placeholder(run_task: Callable[..., Any]) -> None:
+    result = run_task("elsewhere")
+    assert result.state == "failed" and "apache-airflow-providers-snowflake" in result.log()
+
+
+def test_nothing_of_airflow_but_the_declared_providers_is_frozen_in(run_task: Callable[..., Any]) -> None:
+    parts = set(run_task("parts_of_airflow").xcom())
+    assert {"airflow.providers.http", "airflow.providers.sqlite", "airflow.providers.ftp"} <= parts
+    assert {part for part in parts if not part.startswith("airflow.providers")} == set()
+
+
+def test_the_build_says_what_a_task_will_miss_and_which_operators_are_for_other_workers() -> None:
+    import sys
+
+    import coordinator_bundle as module
+
+    probe = module.probe_dag_files(sys.executable, module.collect_project([str(DAGS / DAG_FILE)], []))
+    hook, operator = "airflow.providers.amazon.aws.hooks.s3.S3Hook", "SnowflakeSqlApiOperator"
+    (missing,) = [notice for notice in probe["notices"] if hook in notice]
+    assert "with_providers.py:" in missing and "declare apache-airflow-providers-amazon" in missing
+    (placeholders,) = [notice for notice in probe["notices"] if operator in notice]
+    assert "elsewhere (airflow.providers.snowflake" in placeholders
