@@ -16,6 +16,7 @@ The sections stand in the order in which data flows, and each uses those above i
     Dag form       Dags <-> Airflow's serialised form of them
     Runner         log channel, supervisor client, one task from start to end
     Packing        the bundle file: trailer, manifest, building, checking
+    Graph          a Dag as a drawing
     Command line   what the flags do
 
 The module is imported at the start of every task, so it imports nothing that not every task needs.
@@ -18009,6 +18010,1358 @@ def dag_files_beside(folder: str) -> list[str]:
 
 
 ########################################################################################################################
+# Graph: a Dag as a drawing, in a terminal or as SVG, Mermaid, dot and JSON
+########################################################################################################################
+#
+# Theory of operation. A `Chart` holds what every form shows. `Arrangement` gives each node a place in the manner of
+# Sugiyama: ranks (columns), long edges cut into lanes of one cell a rank, an order within the ranks that crosses few
+# edges, then coordinates. Tasks, lanes and groups that share a parent have one order for all ranks, so a group is a
+# band that nothing foreign enters, and its frame can be a rectangle. Ranks and coordinates are both found by `settle`.
+# Edges turn only between ranks, where no box is.
+
+GRAPH_FORMATS = ("text", "mermaid", "dot", "svg", "json")
+# State -> sign, sign where only ASCII can be shown, SGR colour of a terminal, fill and line in a picture.
+_STATE_LOOKS: dict[str, tuple[str, str, str, str, str]] = {
+    "success": ("✓", "ok", "32", "#d3f1d8", "#2f8f46"),
+    "running": ("▸", ">", "36", "#d9f5e9", "#18a078"),
+    "failed": ("✗", "X", "31", "#fbd9d7", "#cf3a33"),
+    "upstream_failed": ("⊘", "!", "33", "#fce6cd", "#c9761a"),
+    "skipped": ("»", "-", "35", "#f7dcee", "#b8508f"),
+    "up_for_retry": ("↻", "r", "33", "#fdf3c8", "#a98a10"),
+    "up_for_reschedule": ("↻", "r", "36", "#d2f3f2", "#2b9c99"),
+    "deferred": ("…", "~", "35", "#e9e0f8", "#7f5cc0"),
+    "awaiting_input": ("?", "?", "35", "#e9e0f8", "#7f5cc0"),
+    "removed": ("×", "x", "90", "#e4e6e9", "#737b85"),
+}
+_PLAIN_LOOK = ("·", ".", "0", "#eef2f7", "#66758a")
+# Mark of a task -> sign, ASCII sign, what it means.
+_CHART_MARKS = {
+    "branch": ("◇", "<>", "branch"),
+    "mapped": ("≡", "[]", "mapped"),
+    "setup": ("↥", "^", "setup"),
+    "teardown": ("↧", "_", "teardown"),
+}
+# Columns of a drawing when the width of the terminal is not known.
+_GRAPH_WIDTH = 100
+# Beyond this many nodes a picture in characters is no help, and the list is.
+_MOST_DRAWN = 160
+
+
+def graph_command(dag: DAG, form: str | None, states: Mapping[str, Any] | None = None) -> int:
+    """Print the drawing of a Dag; return the exit code.
+
+    :param form: one of `GRAPH_FORMATS`, text when None
+    :param states: task id to state, or for a mapped task to a mapping of its map indexes to states
+    :raises UsageError: there is no such form
+    """
+    if form not in (None, *GRAPH_FORMATS):
+        raise UsageError(
+            f"--format {form}: there is no such form{_nearest(form, GRAPH_FORMATS)}; take one of "
+            f"{', '.join(GRAPH_FORMATS)}"
+        )
+    if form in (None, "text"):
+        import shutil
+
+        colour, plain = terminal_looks()
+        print(draw_dag(dag, states, shutil.get_terminal_size((_GRAPH_WIDTH, 24)).columns, colour, plain))
+        return 0
+    write = {"svg": graph_svg, "mermaid": graph_mermaid, "dot": graph_dot, "json": graph_json}[str(form)]
+    print(write(Chart(dag, states)), end="")
+    return 0
+
+
+def read_states(path: str) -> dict[str, Any]:
+    """Read the states of tasks from a JSON file, `-` for standard input: `{task_id: state}` or `{"states": {...}}`.
+
+    :raises BundleError: it cannot be read or is something else
+    """
+    import json
+
+    try:
+        with open(0 if path == "-" else path, encoding="utf-8", closefd=path != "-") as file:
+            found = json.load(file)
+    except OSError as error:
+        raise BundleError(f"--states {path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise BundleError(f"--states {path}: not JSON: {error}") from None
+    if isinstance(found, dict) and isinstance(found.get("states"), dict):
+        found = found["states"]
+    if not isinstance(found, dict) or not all(isinstance(each, (str, dict, type(None))) for each in found.values()):
+        raise BundleError(f'--states {path}: wants an object of task ids and states, as {{"extract": "success"}}')
+    return found
+
+
+class ChartNode:
+    """A task, or a `joint` where edges meet: `id`, `label`, `group` (id or None), `marks`, `state`, `task`."""
+
+    def __init__(self, id_: str, label: str, group: str | None, task: Any = None) -> None:
+        self.id, self.label, self.group, self.task = id_, label, group, task
+        self.marks: tuple[str, ...] = ()
+        self.state: str | None = None
+        self.counts: dict[str, int] = {}
+
+
+class Chart:
+    """What a drawing shows of a Dag.
+
+    Fields: `nodes` by id in an order in which they can run, `groups` (id to label, parent's id, whether mapped),
+    `edges` (from, to, label). Where several tasks all lead to the same several others, and where a label stands for
+    several edges, the edges go through a joint, as they do between groups in Airflow's UI.
+
+    :param states: task id to state, or for a mapped task to a mapping of its map indexes to states
+    """
+
+    def __init__(self, dag: DAG, states: Mapping[str, Any] | None = None) -> None:
+        self.dag = dag
+        self.states = states
+        self.nodes: dict[str, ChartNode] = {}
+        self.groups: dict[str, tuple[str, str | None, bool]] = {}
+        self.edges: list[tuple[str, str, str]] = []
+        self._take_in(dag.task_group, None)
+        self._connect()
+
+    def _take_in(self, group: TaskGroup, parent: str | None) -> None:
+        try:
+            children = group.topological_sort()
+        except AirflowDagCycleException:
+            # Groups may wait for each other where their tasks do not.
+            children = list(group.children.values())
+        for child in children:
+            if isinstance(child, TaskGroup):
+                self.groups[child.node_id] = (str(child.label), parent, isinstance(child, MappedTaskGroup))
+                self._take_in(child, child.node_id)
+                continue
+            own = child.task_id if child.task_display_name == child.task_id else child.task_display_name
+            if parent is not None and own.startswith(f"{parent}."):
+                own = own[len(parent) + 1 :]
+            node = self.nodes[child.task_id] = ChartNode(child.task_id, own, parent, child)
+            node.marks = task_marks(child)
+            state = (self.states or {}).get(child.task_id)
+            if isinstance(state, dict):
+                for each in state.values():
+                    node.counts[str(each)] = node.counts.get(str(each), 0) + 1
+                worst = [each for each in ("failed", "upstream_failed", *_STATE_LOOKS) if each in node.counts]
+                state = worst[0] if worst else None
+            node.state = None if state is None else str(getattr(state, "value", state))
+
+    def _connect(self) -> None:
+        labels = self._labels()
+        targets: dict[tuple[str, str], list[str]] = {}
+        for id_, node in self.nodes.items():
+            for down in sorted(node.task.downstream_task_ids):
+                targets.setdefault((id_, labels.get((id_, down), "")), []).append(down)
+        alike: dict[tuple[frozenset[str], str], list[str]] = {}
+        for (id_, label), downs in targets.items():
+            alike.setdefault((frozenset(downs), label), []).append(id_)
+        for (downs_set, label), ups in alike.items():
+            downs = [each for each in self.nodes if each in downs_set]
+            if min(len(ups), len(downs)) < 2 and (not label or max(len(ups), len(downs)) < 2):
+                self.edges += [(up, down, label) for up in ups for down in downs]
+                continue
+            joint = ChartNode(f"\0{len(self.nodes)}", label, self.home([*ups, *downs]))
+            self.nodes[joint.id] = joint
+            self.edges += [(up, joint.id, "") for up in ups] + [(joint.id, down, "") for down in downs]
+
+    def _labels(self) -> dict[tuple[str, str], str]:
+        """Return the label of each edge between tasks; that of one between groups is all their edges'."""
+        ends: dict[str, tuple[list[str], list[str]]] = {id_: ([id_], [id_]) for id_ in self.nodes}
+        for group in self.dag.task_group_dict.values():
+            ends[group.upstream_join_id] = ([], [each.task_id for each in group.get_roots()])
+            ends[group.downstream_join_id] = ([each.task_id for each in group.get_leaves()], [])
+        found = {}
+        for up, downs in self.dag.edge_info.items():
+            for down, info in downs.items():
+                for one in ends.get(up, ((), ()))[0]:
+                    for other in ends.get(down, ((), ()))[1]:
+                        found[one, other] = str(info.get("label") or "")
+        return found
+
+    def path(self, group: str | None) -> list[str]:
+        """Return a group and those around it, outermost first."""
+        found: list[str] = []
+        while group is not None:
+            found.insert(0, group)
+            group = self.groups[group][1]
+        return found
+
+    def home(self, ids: Sequence[str]) -> str | None:
+        """Return the innermost group that holds all these nodes."""
+        paths = [self.path(self.nodes[each].group) for each in ids]
+        common = None
+        for level in zip(*paths):
+            if len(set(level)) > 1:
+                break
+            common = level[0]
+        return common
+
+    def group_title(self, group: str, sign: str) -> str:
+        label, _, mapped = self.groups[group]
+        return f"{label} {sign}" if mapped else label
+
+
+def task_marks(task: Any) -> tuple[str, ...]:
+    """Return what a drawing says of a task besides its name: keys of `_CHART_MARKS`."""
+    kind = task.operator_class if task.is_mapped else type(task)
+    skips = isinstance(kind, type) and issubclass(kind, SkipMixin) and (
+        issubclass(kind, (BranchMixIn, ShortCircuitOperator)) or getattr(kind, "inherits_from_skipmixin", False)
+    )  # fmt: skip
+    mapped = task.is_mapped or any(True for _ in task.iter_mapped_task_groups())
+    found = (("branch", skips), ("mapped", mapped), ("setup", task.is_setup), ("teardown", task.is_teardown))
+    return tuple(name for name, holds in found if holds)
+
+
+# --- where everything goes --------------------------------------------------------------------------------------------
+
+
+def settle(
+    pulls: Sequence[tuple[int, int, int]], gaps: Sequence[tuple[int, int, int]], start: Sequence[int], effort: int
+) -> list[int]:
+    """Return whole numbers for which the sum of `weight * |at[a] - at[b]|` over the pulls is as small as can be.
+
+    :param gaps: (a, b, distance): b stays at least that far after a
+    :param start: numbers that keep the gaps
+    :param effort: about how many steps over pulls and gaps may be taken; what is found by then is returned
+
+    The sum is L-natural-convex (K. Murota, Discrete Convex Analysis): it is least where no set of numbers can be moved
+    by one to make it smaller, and the best set to move is a minimum cut. Long steps come first.
+    """
+    at = list(start)
+    step = 1
+    while 2 * step <= max(at, default=0) - min(at, default=0):
+        step *= 2
+    while step:
+        better = True
+        while better and effort > 0:
+            better = False
+            for shift in (step, -step):
+                moved, spent = _best_to_move(pulls, gaps, at, shift)
+                effort -= spent
+                for each in moved:
+                    at[each] += shift
+                better = better or bool(moved)
+        step //= 2
+    lowest = min(at, default=0)
+    return [each - lowest for each in at]
+
+
+def _best_to_move(
+    pulls: Sequence[tuple[int, int, int]], gaps: Sequence[tuple[int, int, int]], at: list[int], shift: int
+) -> tuple[list[int], int]:
+    """Return which numbers to move by *shift*, none when no move helps, and how many steps it took to know."""
+    count = len(at)
+    gain = [0] * count
+    arcs: list[list[int]] = [[] for _ in range(count + 2)]
+    ends: list[int] = []
+    room: list[int] = []
+
+    def connect(a: int, b: int, capacity: int) -> None:
+        arcs[a].append(len(ends))
+        arcs[b].append(len(ends) + 1)
+        ends.extend((b, a))
+        room.extend((capacity, 0))
+
+    for a, b, weight in pulls:
+        apart = at[a] - at[b]
+        alone = weight * (abs(apart + shift) - abs(apart))
+        gain[a] += alone
+        gain[b] -= alone
+        both = alone + weight * (abs(apart - shift) - abs(apart))
+        if both:
+            connect(b, a, both)
+    for a, b, distance in gaps:
+        slack = at[b] - at[a] - distance
+        if slack < abs(shift):
+            connect(*((a, b) if shift > 0 else (b, a)), 1 << 60)
+    source, sink = count, count + 1
+    wanted = 0
+    for each in range(count):
+        if gain[each] < 0:
+            connect(source, each, -gain[each])
+            wanted -= gain[each]
+        elif gain[each] > 0:
+            connect(each, sink, gain[each])
+    spent = len(ends)
+    if not wanted:
+        return [], spent
+    while True:
+        level = [-1] * (count + 2)
+        level[source] = 0
+        queue = [source]
+        for node in queue:
+            for arc in arcs[node]:
+                if room[arc] and level[ends[arc]] < 0:
+                    level[ends[arc]] = level[node] + 1
+                    queue.append(ends[arc])
+        spent += len(ends)
+        if level[sink] < 0:
+            break
+        tried = [0] * (count + 2)
+        path: list[int] = []
+        node = source
+        while True:
+            if node == sink:
+                least = min(room[arc] for arc in path)
+                wanted -= least
+                for arc in path:
+                    room[arc] -= least
+                    room[arc ^ 1] += least
+                path, node = [], source
+            elif tried[node] < len(arcs[node]):
+                arc = arcs[node][tried[node]]
+                if room[arc] and level[ends[arc]] == level[node] + 1:
+                    path.append(arc)
+                    node = ends[arc]
+                else:
+                    tried[node] += 1
+            elif path:
+                node = ends[path.pop() ^ 1]
+                tried[node] += 1
+            else:
+                break
+        spent += len(ends)
+    # What is wanted and could not be carried off is what the move gains.
+    return ([each for each in range(count) if level[each] >= 0] if wanted > 0 else []), spent
+
+
+class Cell:
+    """A place in one rank: a node, or a stretch of a lane. `parent` is the id of the group it lies in."""
+
+    def __init__(self, key: Any, rank: int, parent: str | None, node: ChartNode | None = None) -> None:
+        self.key, self.rank, self.parent, self.node = key, rank, parent, node
+        self.breadth = self.length = self.at = 0
+        self.before: list[Cell] = []
+        self.after: list[Cell] = []
+
+
+class Measures:
+    """How large things are, in characters or pixels; `length` is along the ranks, `breadth` across them.
+
+    Fields: `node` (a function of a ChartNode to (length, breadth)), `title` (of a group's title to what its frame must
+    hold: (length, breadth)), `apart` (between boxes), `lane` (breadth of a lane), `lane_apart`, and the paddings of a
+    frame: `pad_before` and `pad_after` across the ranks, `pad_in` and `pad_out` along them.
+    """
+
+    def __init__(self, node: Callable[[ChartNode], tuple[int, int]], title: Callable[[str], tuple[int, int]], **sizes: int):  # noqa: E501
+        self.node, self.title = node, title
+        self.apart, self.lane, self.lane_apart = sizes["apart"], sizes["lane"], sizes["lane_apart"]
+        self.pad_before, self.pad_after = sizes["pad_before"], sizes["pad_after"]
+        self.pad_in, self.pad_out = sizes["pad_in"], sizes["pad_out"]
+
+
+class Arrangement:
+    """Places for everything in a chart.
+
+    Fields: `ranks` (lists of cells in their order; `Cell.at` is the middle across the ranks), `frames` (group to
+    (first rank, last rank, start, end across)), `edges` (chains of cells, with the label), `breadth` (of it all).
+    """
+
+    def __init__(self, chart: Chart, measures: Measures, sign: str) -> None:
+        self.chart, self.measures, self.sign = chart, measures, sign
+        self.children: dict[str | None, list[Any]] = {None: [], **{group: [] for group in chart.groups}}
+        self.cells: dict[Any, list[Cell]] = {}
+        self.borders: dict[str, tuple[list[Cell], list[Cell]]] = {}
+        self.edges: list[list[Cell]] = []
+        self.frames: dict[str, tuple[int, int, int, int]] = {}
+        self._rank()
+        self._order()
+        self._place()
+
+    def _rank(self) -> None:
+        """Give each node a rank, and each edge that is longer than one rank, or has a label, what lies in between."""
+        chart = self.chart
+        ids = list(chart.nodes)
+        index = {id_: number for number, id_ in enumerate(ids)}
+        length = {True: 2, False: 1}
+        gaps = [(index[up], index[down], length[bool(label)]) for up, down, label in chart.edges]
+        pulls = [(up, down, 1) for up, down, _ in gaps]
+        members: dict[str, list[int]] = {}
+        for id_ in ids:
+            for group in chart.path(chart.nodes[id_].group):
+                members.setdefault(group, []).append(index[id_])
+        ranks = settle(pulls, gaps, _pressed(len(ids), gaps), 200_000)
+        for id_, rank in zip(ids, ranks):
+            cell = Cell(id_, rank, chart.nodes[id_].group, chart.nodes[id_])
+            self.cells[id_] = [cell]
+        for group, (_, parent, _) in chart.groups.items():
+            if group in members:
+                self.children[parent].append(group)
+        for id_ in ids:
+            self.children[chart.nodes[id_].group].append(id_)
+        for number, (up, down, label) in enumerate(chart.edges):
+            home = chart.home([up, down])
+            if not label:
+                self._connect(up, down, ("lane", up, home), home)
+                continue
+            node = ChartNode(f"\1{number}", label, home)
+            middle = (ranks[index[up]] + ranks[index[down]]) // 2
+            self.cells[node.id] = [Cell(node.id, middle, home, node)]
+            self.children[home].append(node.id)
+            self._connect(up, node.id, ("lane", up, home, label), home)
+            self._connect(node.id, down, ("lane", node.id, home), home)
+        for cells in self.cells.values():
+            for cell in cells:
+                cell.length, cell.breadth = self.measures.node(cell.node) if cell.node else (0, self.measures.lane)
+        for siblings in self.children.values():
+            siblings.sort(key=lambda key: self.cells[key][0].rank if key in self.cells else -1)
+
+    def _connect(self, up: str, down: str, lane: Any, parent: str | None) -> None:
+        """Lead an edge from rank to rank. Edges from one node to several share their lane as far as it goes."""
+        chain = [self.cells[up][0]]
+        last = self.cells[down][0]
+        for rank in range(chain[0].rank + 1, last.rank):
+            cells = self.cells.get(lane)
+            if cells is None:
+                cells = self.cells[lane] = []
+                self.children[parent].append(lane)
+            if len(cells) <= rank - chain[0].rank - 1:
+                cells.append(Cell(lane, rank, parent))
+            chain.append(cells[rank - chain[0].rank - 1])
+        chain.append(last)
+        for one, other in zip(chain, chain[1:]):
+            if other not in one.after:
+                one.after.append(other)
+                other.before.append(one)
+        self.edges.append(chain)
+
+    # Ordering
+
+    def _read(self) -> list[list[Cell]]:
+        """Return the cells of each rank in the order that `children` says."""
+        found: dict[int, list[Cell]] = {}
+        queue = list(reversed(self.children[None]))
+        while queue:
+            key = queue.pop()
+            if isinstance(key, list) or key in self.cells:
+                for cell in key if isinstance(key, list) else self.cells[key]:
+                    found.setdefault(cell.rank, []).append(cell)
+            else:
+                first, last = self.borders.get(key, ([], []))
+                queue += [last, *reversed(self.children[key]), first]
+        ranks = [found.get(rank, []) for rank in range(max(found, default=-1) + 1)]
+        for cells in ranks:
+            for number, cell in enumerate(cells):
+                cell.at = number
+        return ranks
+
+    @staticmethod
+    def _crossings(ranks: list[list[Cell]]) -> int:
+        import bisect
+
+        total = 0
+        for cells in ranks:
+            seen: list[int] = []
+            for cell in cells:
+                ends = sorted(other.at for other in cell.after)
+                for end in ends:
+                    total += len(seen) - bisect.bisect_right(seen, end)
+                for end in ends:
+                    bisect.insort(seen, end)
+        return total
+
+    def _within(self, key: Any) -> list[Cell]:
+        if key in self.cells:
+            return self.cells[key]
+        return [cell for child in self.children[key] for cell in self._within(child)]
+
+    def _draw_borders(self) -> None:
+        """Give each group a line on either side that an edge through the group would have to cross."""
+        for group in self.chart.groups:
+            reach = [cell.rank for cell in self._within(group)]
+            if len(set(reach)) > 1:
+                sides = [[Cell(None, rank, group) for rank in range(min(reach), max(reach) + 1)] for _ in range(2)]
+                for side in sides:
+                    for one, other in zip(side, side[1:]):
+                        one.after += [other, other]
+                self.borders[group] = sides[0], sides[1]
+
+    def _order(self) -> None:
+        self._draw_borders()
+        within = {key: self._within(key) for keys in self.children.values() for key in keys}
+        size = sum(map(len, self.cells.values()))
+        ranks = self._read()
+        best, kept = self._crossings(ranks), {group: list(keys) for group, keys in self.children.items()}
+        for sweep in range(24 if size < 600 else 8):
+            if not best:
+                break
+            for cells in ranks:
+                for cell in cells:
+                    cell.at = (2 * cell.at + 1) * 1000 // (2 * len(cells))
+            sides = ("before", "after") if sweep % 3 == 2 else (("before",) if sweep % 2 else ("after",))
+            for keys in self.children.values():
+                middle = {}
+                for key in keys:
+                    own = set(map(id, within[key]))
+                    others = [
+                        other.at for cell in within[key] for side in sides for other in getattr(cell, side)
+                        if id(other) not in own
+                    ]  # fmt: skip
+                    mine = [cell.at for cell in within[key]]
+                    middle[key] = sum(others) / len(others) if others else sum(mine) / max(1, len(mine))
+                keys.sort(key=middle.__getitem__)
+            ranks = self._read()
+            now = self._crossings(ranks)
+            if now < best:
+                best, kept = now, {group: list(keys) for group, keys in self.children.items()}
+        self.children = kept
+        self._exchange(within, best, 400_000 // (size + 1))
+        self.borders.clear()
+        self.ranks = self._read()
+
+    def _exchange(self, within: dict[Any, list[Cell]], best: int, tries: int) -> None:
+        """Move each thing past its neighbours, one after the other, as long as that crosses fewer edges."""
+        reach = {key: {cell.rank for cell in cells} for key, cells in within.items()}
+        improved = True
+        while improved and best and tries > 0:
+            improved = False
+            for keys in self.children.values():
+                for key in list(keys):
+                    for way in (1, -1):
+                        start = keys.index(key)
+                        end, where = start + way, start
+                        while 0 <= end < len(keys) and tries > 0:
+                            if reach[keys[end]] & reach[key]:
+                                keys.insert(end, keys.pop(where))
+                                now = self._crossings(self._read())
+                                tries -= 1
+                                where = end
+                                if now < best:
+                                    best, start, improved = now, where, True
+                                elif now > best + 2:
+                                    break
+                            end += way
+                        keys.insert(start, keys.pop(where))
+        return
+
+    # Coordinates
+
+    def _place(self) -> None:
+        measures, chart = self.measures, self.chart
+        leaves = [cell for cells in self.ranks for cell in cells]
+        number = {id(cell): index for index, cell in enumerate(leaves)}
+        span: dict[str, tuple[int, int]] = {}
+        for box in reversed(list(chart.groups)):
+            inside = [cell.rank for cell in self._within(box)]
+            if inside:
+                span[box] = min(inside), max(inside)
+        top = {group: len(leaves) + 2 * index for index, group in enumerate(span)}
+        gaps: dict[tuple[int, int], int] = {}
+
+        def edge_of(key: Any, rank: int, end: bool) -> tuple[int, int, bool]:
+            """Return the number that says where a child ends or begins in a rank, how far from that, and if a lane."""
+            if key in top:
+                return top[key] + end, 0, False
+            cell = next(each for each in self.cells[key] if each.rank == rank)
+            half = cell.breadth // 2
+            return number[id(cell)], cell.breadth - half if end else half, cell.node is None
+
+        def keep(first: int, second: int, distance: int) -> None:
+            gaps[first, second] = max(distance, gaps.get((first, second), -1))
+
+        for group, keys in self.children.items():
+            if group is not None and group not in span:
+                continue
+            last: dict[int, Any] = {}
+            for key in keys:
+                if key in self.cells:
+                    reach: Iterable[int] = [cell.rank for cell in self.cells[key]]
+                elif key in span:
+                    reach = range(span[key][0], span[key][1] + 1)
+                else:
+                    continue
+                for rank in reach:
+                    begin, half, thin = edge_of(key, rank, False)
+                    if group is not None:
+                        keep(top[group], begin, measures.pad_before + half)
+                    if rank in last:
+                        end, rest, thin_too = edge_of(last[rank], rank, True)
+                        keep(end, begin, half + rest + (measures.lane_apart if thin or thin_too else measures.apart))
+                    last[rank] = key
+                    if group is not None:
+                        end, rest, _ = edge_of(key, rank, True)
+                        keep(end, top[group] + 1, rest + measures.pad_after)
+        for box in span:
+            keep(top[box], top[box] + 1, measures.title(chart.group_title(box, self.sign))[1])
+        rules = [(first, second, distance) for (first, second), distance in gaps.items()]
+        pulls = []
+        for cell in leaves:
+            for other in cell.after:
+                # A long edge shall be straight rather than a short one, a chain of tasks rather than a fan.
+                weight = 2 if cell.node and other.node else 4 if cell.node or other.node else 16
+                weight += (cell.parent == other.parent) + (len(cell.after) == len(other.before) == 1)
+                pulls.append((number[id(cell)], number[id(other)], weight))
+        pulls += [(top[box], top[box] + 1, 1) for box in span]
+        count = len(leaves) + 2 * len(span)
+        at = settle(pulls, rules, _pressed(count, rules), 6_000_000)
+        at = self._centred(pulls, rules, at) if measures.lane > 1 else at
+        for index, cell in enumerate(leaves):
+            cell.at = at[index]
+        for box, (begins, ends_at) in span.items():
+            self.frames[box] = begins, ends_at, at[top[box]], at[top[box] + 1]
+        starts = [cell.at - cell.breadth // 2 for cell in leaves] + [frame[2] for frame in self.frames.values()]
+        lowest = min(starts, default=0)
+        for cell in leaves:
+            cell.at -= lowest
+        self.frames = {
+            group: (first, end, start - lowest, stop - lowest)
+            for group, (first, end, start, stop) in self.frames.items()
+        }
+        ends = [cell.at + cell.breadth - cell.breadth // 2 for cell in leaves]
+        self.breadth = max([*ends, *(frame[3] for frame in self.frames.values())], default=0)
+
+    def _centred(
+        self, pulls: Sequence[tuple[int, int, int]], gaps: Sequence[tuple[int, int, int]], at: list[int]
+    ) -> list[int]:
+        """Where several places are as good as another, take the middle of them."""
+        near: list[list[tuple[int, int]]] = [[] for _ in at]
+        for a, b, weight in pulls:
+            near[a].append((b, weight))
+            near[b].append((a, weight))
+        low: list[list[tuple[int, int]]] = [[] for _ in at]
+        high: list[list[tuple[int, int]]] = [[] for _ in at]
+        for a, b, distance in gaps:
+            low[b].append((a, distance))
+            high[a].append((b, distance))
+        for _ in range(8):
+            for each in range(len(at)):
+                places = sorted(at[other] for other, weight in near[each] for _ in range(weight))
+                if not places:
+                    continue
+                least = max([places[(len(places) - 1) // 2], *(at[a] + gap for a, gap in low[each])])
+                most = min([places[len(places) // 2], *(at[b] - gap for b, gap in high[each])])
+                if least <= most:
+                    at[each] = (least + most) // 2
+        return at
+
+    def depth(self, rank: int, begins: bool) -> int:
+        """Return how many frames within each other begin, or end, at a rank."""
+        deepest = 0
+        for group in self.frames:
+            path = [each for each in self.chart.path(group) if self.frames[each][0 if begins else 1] == rank]
+            deepest = max(deepest, len(path))
+        return deepest
+
+    def levels(self) -> dict[str, list[int]]:
+        """Return how far out a frame lies where it begins and where it ends: 1 next to the boxes, 2 around one more."""
+        found = {group: [1, 1] for group in self.frames}
+        for group in sorted(self.frames, key=lambda each: -len(self.chart.path(each))):
+            parent = self.chart.groups[group][1]
+            for side in (0, 1):
+                if parent is not None and self.frames[parent][side] == self.frames[group][side]:
+                    found[parent][side] = max(found[parent][side], found[group][side] + 1)
+        return found
+
+
+def _pressed(count: int, gaps: Sequence[tuple[int, int, int]]) -> list[int]:
+    """Return the smallest numbers from 0 that keep the gaps."""
+    at, waiting = [0] * count, [0] * count
+    after: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+    for first, second, distance in gaps:
+        after[first].append((second, distance))
+        waiting[second] += 1
+    free = [each for each in range(count) if not waiting[each]]
+    for each in free:
+        for other, distance in after[each]:
+            at[other] = max(at[other], at[each] + distance)
+            waiting[other] -= 1
+            if not waiting[other]:
+                free.append(other)
+    return at
+
+
+# --- a terminal -------------------------------------------------------------------------------------------------------
+
+_N, _E, _S, _W = 1, 2, 4, 8
+_LINES = dict(zip((5, 10, 6, 12, 3, 9, 7, 13, 14, 11, 15, 1, 4, 2, 8), "│─┌┐└┘├┤┬┴┼││──"))
+_PLAIN_LINES = dict(zip((5, 10, 6, 12, 3, 9, 7, 13, 14, 11, 15, 1, 4, 2, 8), "|-+++++++++||--"))
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
+    )
+
+
+class TextDrawing:
+    """A chart in characters, with its ranks as columns (`across`) or as rows.
+
+    :param plain: ASCII only
+    :param colour: with the escape sequences of a terminal
+    """
+
+    def __init__(self, chart: Chart, across: bool, plain: bool, colour: bool) -> None:
+        self.chart, self.across, self.plain, self.colour = chart, across, plain, colour
+        self.signs = {mark: (ascii_ if plain else sign) for mark, (sign, ascii_, _) in _CHART_MARKS.items()}
+        # A frame has its title in the line it begins with: across the ranks when those are columns, else along them.
+        sizes = {"apart": 0, "lane": 1, "lane_apart": 0, "pad_before": 1, "pad_after": 1, "pad_in": 2, "pad_out": 2}
+        if not across:
+            sizes.update(apart=2, lane_apart=1, pad_before=2, pad_after=2, pad_in=1, pad_out=1)
+        measures = Measures(self._size, lambda title: (0, 0) if across else (0, _columns(title) + 6), **sizes)
+        self.measures = measures
+        self.plan = Arrangement(chart, measures, self.signs["mapped"])
+        # For each place, the lines that meet there: owner to the directions it takes; and which owners are one there.
+        self.masks: dict[tuple[int, int], dict[Any, int]] = {}
+        self.joined: dict[tuple[int, int], set[Any]] = {}
+        self.text: dict[tuple[int, int], tuple[str, str]] = {}
+        self._draw()
+
+    def label(self, node: ChartNode) -> str:
+        """Return what stands in the box of a task."""
+        words = [self.signs[mark] for mark in node.marks if mark != "mapped"]
+        words += [node.label, *(self.signs[mark] for mark in node.marks if mark == "mapped")]
+        if node.state:
+            words.append(self.state_sign(node.state))
+        counts = sum(node.counts.values())
+        if counts > 1:
+            words.append(f"{node.counts.get(node.state or '', 0)}/{counts}")
+        return " ".join(words)
+
+    def state_sign(self, state: str) -> str:
+        return _STATE_LOOKS.get(state, _PLAIN_LOOK)[1 if self.plain else 0]
+
+    def _size(self, node: ChartNode) -> tuple[int, int]:
+        if node.task is None:
+            size = (_columns(node.label) + 2 if node.label else 1, 1)
+        else:
+            size = (_columns(self.label(node)) + 4, 3)
+        return size if self.across else (size[1], size[0])
+
+    def _draw(self) -> None:
+        plan, measures = self.plan, self.measures
+        inner = plan.levels()
+        lengths = [max((cell.length for cell in cells), default=0) for cells in plan.ranks]
+        for group, (first, last, _, _) in plan.frames.items():
+            if self.across and first == last:
+                title = _columns(self.chart.group_title(group, self.signs["mapped"])) + 5
+                lengths[first] = max(lengths[first], title - sum(inner[group]) * 2 - 1)
+        begin = plan.depth(0, True) * measures.pad_in + (1 if self.across and plan.depth(0, True) else 0)
+        starts = []
+        for rank, cells in enumerate(plan.ranks):
+            starts.append(begin)
+            begin += lengths[rank]
+            if rank + 1 == len(plan.ranks):
+                begin += plan.depth(rank, False) * measures.pad_out
+                continue
+            # Channel: frames that end, tracks, frames that begin, the tip of the arrow.
+            begin += plan.depth(rank, False) * measures.pad_out
+            following = begin + 1
+            nets = Channel(cells, plan.ranks[rank + 1], plan.breadth)
+            following += nets.tracks + (1 if nets.tracks and self.across else 0)
+            following += plan.depth(rank + 1, True) * measures.pad_in + (1 if self.across else 0)
+            self._route(nets, starts[rank], lengths[rank], begin + (1 if self.across else 0), following)
+            begin = following
+        for group, (first, last, start, end) in plan.frames.items():
+            left = starts[first] - inner[group][0] * measures.pad_in - 1
+            right = starts[last] + lengths[last] - 1 + inner[group][1] * measures.pad_out
+            text = self.chart.group_title(group, self.signs["mapped"])
+            self._frame(*((left, start, right, end - 1) if self.across else (start, left, end - 1, right)), text)
+        for rank, cells in enumerate(plan.ranks):
+            for cell in cells:
+                if cell.node is not None:
+                    self._box(cell, cell.node, starts[rank])
+        self.width = max((x for x, _ in [*self.masks, *self.text]), default=0) + 1
+
+    def _line(self, owner: Any, along: bool, fixed: int, begin: int, end: int) -> None:
+        """Draw a line along the ranks or across them, both ends included."""
+        if begin > end:
+            begin, end = end, begin
+        for each in range(begin, end + 1):
+            place = (each, fixed) if along == self.across else (fixed, each)
+            back, on = (_W, _E) if along == self.across else (_N, _S)
+            mask = (back if each > begin else 0) | (on if each < end else 0)
+            owners = self.masks.setdefault(place, {})
+            owners[owner] = owners.get(owner, 0) | mask
+
+    def _route(self, nets: Channel, start: int, length: int, tracks: int, following: int) -> None:
+        for net in nets.nets:
+            cell = net.cell
+            begin = tracks + net.came
+            if cell is None:
+                place = (begin, net.row) if self.across else (net.row, begin)
+                self.joined.setdefault(place, set()).update((net.id, net.id[1]))
+            else:
+                # From the end of the box, through the rest of its rank; a lane and a joint are lines from the start on.
+                begin = start + (cell.length - 1 if cell.node is not None and cell.node.task is not None else 0)
+            if net.track < 0:
+                self._line(("to", net.row), True, net.row, begin, following)
+                continue
+            self._line(net.id, True, net.row, begin, tracks + net.track)
+            self._line(net.id, False, tracks + net.track, net.low(), net.high())
+            for row in net.rows:
+                if row != net.detour:
+                    self._line(("to", row), True, row, tracks + net.track, following)
+                    place = (tracks + net.track, row) if self.across else (row, tracks + net.track)
+                    self.joined.setdefault(place, set()).update((net.id, ("to", row)))
+
+    def _put(self, x: int, y: int, text: str, style: str = "") -> None:
+        for each in text:
+            wide = _columns(each)
+            self.text[x, y] = each, style
+            for more in range(1, wide):
+                self.text[x + more, y] = "", style
+            x += wide
+
+    def _box(self, cell: Cell, node: ChartNode, start: int) -> None:
+        side = cell.at - cell.breadth // 2
+        x, y = (start, side) if self.across else (side, start)
+        if node.task is None:
+            if node.label:
+                self._put(x, y, f" {node.label} ", "3")
+            return
+        style = _STATE_LOOKS[node.state][2] if node.state in _STATE_LOOKS else ""
+        label = self.label(node)
+        width = _columns(label) + 2
+        bar, wall, corners = ("-", "|", "++++") if self.plain else ("─", "│", "┌┐└┘")
+        self._put(x, y, corners[0] + bar * width + corners[1], style)
+        self._put(x, y + 1, f"{wall} {label} {wall}", style)
+        self._put(x, y + 2, corners[2] + bar * width + corners[3], style)
+        # Where edges meet the box.
+        if self.across:
+            if cell.after:
+                self._put(x + width + 1, y + 1, "+" if self.plain else "├", style)
+            if cell.before:
+                self._put(x - 1, y + 1, ">" if self.plain else "▶")
+        else:
+            if cell.after:
+                self._put(cell.at, y + 2, "+" if self.plain else "┬", style)
+            if cell.before:
+                self._put(cell.at, y - 1, "v" if self.plain else "▼")
+
+    def _frame(self, left: int, top: int, right: int, bottom: int, title: str) -> None:
+        bar, wall, corners = ("-", ":", "....") if self.plain else ("╌", "┆", "╭╮╰╯")
+        style = "2"
+
+        def put(x: int, y: int, text: str) -> None:
+            # Edges go through frames.
+            if (x, y) not in self.masks and (x, y) not in self.text:
+                self._put(x, y, text, style)
+
+        for number, each in enumerate(f" {title} "[: max(0, right - left - 2)]):
+            self._put(left + 2 + number, top, each, "1")
+        for x in range(left + 1, right):
+            put(x, top, bar)
+            put(x, bottom, bar)
+        for y in range(top + 1, bottom):
+            put(left, y, wall)
+            put(right, y, wall)
+        for x, y, each in zip((left, right, left, right), (top, top, bottom, bottom), corners):
+            put(x, y, each)
+
+    def _seen(self, x: int, y: int) -> int:
+        """Return the directions to show: of two lines that cross without touching, the one across the ranks."""
+        owners = self.masks[x, y]
+        joined = self.joined.get((x, y), set())
+        turning = (_N | _S) if self.across else (_E | _W)
+        whole = above = 0
+        for owner, mask in owners.items():
+            if owner in joined:
+                above |= mask
+            whole |= mask
+        if above or len(owners) == 1:
+            return above or whole
+        return next((mask for mask in owners.values() if mask & turning), whole)
+
+    def __str__(self) -> str:
+        shapes = _PLAIN_LINES if self.plain else _LINES
+        height = max((y for _, y in [*self.masks, *self.text]), default=-1) + 1
+        lines = []
+        for y in range(height):
+            line, style = [], ""
+            for x in range(self.width):
+                each, wanted = self.text.get((x, y), (None, ""))
+                if each is None:
+                    each = shapes[self._seen(x, y)] if (x, y) in self.masks else " "
+                if self.colour and wanted != style and each != " ":
+                    line.append(("\033[0m" if style else "") + (f"\033[{wanted}m" if wanted else ""))
+                    style = wanted
+                line.append(each)
+            lines.append("".join(line).rstrip() + ("\033[0m" if style else ""))
+        return "\n".join(lines)
+
+
+class Net:
+    """Edges from one cell to some in the next rank.
+
+    Fields: `row`, `rows` (of the targets), `track` (-1: straight on), `detour` (the row a detour takes, or -1), and of
+    the second part of a detour, which has no `cell`, the track that it `came` from.
+    """
+
+    def __init__(self, id_: Any, cell: Cell | None, row: int, rows: Sequence[int]) -> None:
+        self.id, self.cell, self.row, self.rows = id_, cell, row, sorted(set(rows))
+        self.track = self.came = self.detour = -1
+
+    def low(self) -> int:
+        return min(self.row, *self.rows)
+
+    def high(self) -> int:
+        return max(self.row, *self.rows)
+
+
+class Channel:
+    """The space between two ranks: each cell's edges turn on a track of their own.
+
+    A line that leaves a cell and one that ends in the same row must not run into each other, so the track of the one
+    comes first; where that goes round in a circle, one net takes a detour over a free row.
+    """
+
+    def __init__(self, cells: Sequence[Cell], others: Sequence[Cell], rows: int) -> None:
+        self.nets = [Net(n, cell, cell.at, [o.at for o in cell.after]) for n, cell in enumerate(cells) if cell.after]
+        taken = {cell.at for cell in [*cells, *others]}
+        bent = [net for net in self.nets if net.rows != [net.row]]
+        order: list[Net] = []
+        waiting = list(bent)
+        while waiting:
+            free = [net for net in waiting if not any(self._precedes(o, net) for o in waiting if o is not net)]
+            if not free:
+                net = next(
+                    net for net in waiting
+                    if net.cell is not None and net.detour < 0 and any(self._precedes(net, o) for o in waiting)
+                )  # fmt: skip
+                row = next(
+                    (net.row + way * far for far in range(1, rows + 2) for way in (1, -1)
+                     if net.row + way * far not in taken and net.row + way * far >= 0),
+                )  # fmt: skip
+                taken.add(row)
+                second = Net(("detour", net.id), None, row, net.rows)
+                net.rows, net.detour = [row], row
+                self.nets.append(second)
+                waiting.append(second)
+                continue
+            net = min(free, key=lambda each: sum(_crossed(each, o) - _crossed(o, each) for o in waiting))
+            waiting.remove(net)
+            order.append(net)
+        used: list[list[Net]] = []
+        for net in order:
+            least = 0
+            for place, nets in enumerate(used):
+                if any(self._precedes(o, net) for o in nets):
+                    least = place + 1
+                elif any(_crossed(net, o) < _crossed(o, net) for o in nets):
+                    # It was put behind that one for a reason.
+                    least = max(least, place)
+            place = next(
+                (
+                    p for p in range(least, len(used))
+                    if all(net.high() < o.low() or o.high() < net.low() for o in used[p])
+                ),
+                len(used),
+            )  # fmt: skip
+            if place == len(used):
+                used.append([])
+            used[place].append(net)
+            net.track = place
+        for net in self.nets:
+            if net.cell is None:
+                net.came = next(o.track for o in self.nets if net.id == ("detour", o.id))
+        self.tracks = len(used)
+
+    @staticmethod
+    def _precedes(first: Net, second: Net) -> bool:
+        """Tell whether the track of the first must come before that of the second."""
+        if first.detour >= 0 and second.cell is None and second.row == first.detour:
+            return True
+        if second.detour >= 0 and first.cell is None and first.row == second.detour:
+            return False
+        return first.row in second.rows
+
+
+def _crossed(first: Net, second: Net) -> int:
+    """Count the crossings when the first net has the earlier track."""
+    return (first.low() < second.row < first.high()) + sum(second.low() < row < second.high() for row in first.rows)
+
+
+def draw_dag(
+    dag: DAG,
+    states: Mapping[str, Any] | None = None,
+    width: int | None = None,
+    colour: bool = False,
+    plain: bool = False,
+) -> str:
+    """Return a Dag as a drawing in characters that is at most *width* columns wide; an outline where none fits.
+
+    :param states: task id to state, or for a mapped task to a mapping of its map indexes to states
+    :param colour: with the escape sequences of a terminal
+    :param plain: ASCII only
+    """
+    chart = Chart(dag, states)
+    width = width or _GRAPH_WIDTH
+    text = ""
+    if len(chart.nodes) <= _MOST_DRAWN:
+        for across in (True, False):
+            drawing = TextDrawing(chart, across, plain, colour)
+            if drawing.width <= width:
+                text = str(drawing)
+                break
+    text = text or outline(chart, width, plain, colour)
+    return "\n".join(each for each in (text, _legend(chart, plain)) if each)
+
+
+def _legend(chart: Chart, plain: bool) -> str:
+    """Explain the signs that a drawing uses."""
+    nodes = chart.nodes.values()
+    used = {mark for node in nodes for mark in node.marks} | {"mapped" for *_, yes in chart.groups.values() if yes}
+    states = {node.state for node in nodes}
+    words = [f"{look[1 if plain else 0]} {look[2]}" for mark, look in _CHART_MARKS.items() if mark in used]
+    words += [f"{look[1 if plain else 0]} {state}" for state, look in _STATE_LOOKS.items() if state in states]
+    return "\n" + "   ".join(words) if words else ""
+
+
+def outline(chart: Chart, width: int, plain: bool, colour: bool) -> str:
+    """Return a chart as a list: tasks in an order in which they can run, below their groups, with what comes next."""
+    arrow = "->" if plain else "→"
+    roots = {id_: [each.task_id for each in group.get_roots()] for id_, group in chart.dag.task_group_dict.items()}
+    lines = []
+    shown: list[str] = []
+    for node in chart.nodes.values():
+        if node.task is None:
+            continue
+        path = chart.path(node.group)
+        common = 0
+        while common < min(len(path), len(shown)) and path[common] == shown[common]:
+            common += 1
+        for depth in range(common, len(path)):
+            title = chart.group_title(path[depth], _CHART_MARKS["mapped"][1 if plain else 0])
+            lines.append("  " * depth + (f"\033[1m{title}\033[0m" if colour else title))
+        shown = path
+        words = [*(_CHART_MARKS[mark][1 if plain else 0] for mark in node.marks), node.label]
+        look = _STATE_LOOKS.get(node.state or "", _PLAIN_LOOK)
+        if node.state:
+            words.append(look[1 if plain else 0])
+        head = "  " * len(path) + " ".join(words)
+        downs = _named_together(node, chart, roots)
+        count = len(downs)
+        tail = f" {arrow} {', '.join(downs)}" if downs else ""
+        room = max(20, width - len(head))
+        while len(tail) > room and len(downs) > 1:
+            downs.pop()
+            tail = f" {arrow} {', '.join(downs)} and {count - len(downs)} more"
+        lines.append((f"\033[{look[2]}m{head}\033[0m" if colour and node.state else head) + tail)
+    return "\n".join(lines)
+
+
+def _named_together(node: ChartNode, chart: Chart, roots: Mapping[str, Sequence[str]]) -> list[str]:
+    """Name what comes after a task: by its label within the same group, a whole group as `group.*`."""
+    left = set(node.task.downstream_task_ids)
+    named = []
+    for group, first in roots.items():
+        if len(first) > 1 and left.issuperset(first) and group not in chart.path(node.group):
+            left.difference_update(first)
+            named.append(f"{group}.*")
+    same = [chart.nodes[each].label if chart.nodes[each].group == node.group else each for each in sorted(left)]
+    return named + same
+
+
+# --- SVG --------------------------------------------------------------------------------------------------------------
+
+_FONT = "-apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', 'Helvetica Neue', Arial, sans-serif"
+# Greys that can be read on a white page and on a dark one; boxes bring their own ground.
+_SVG_STYLE = f"""\
+text {{ font-family: {_FONT}; font-size: 13px; fill: #1c2733; text-anchor: middle }}
+.kind {{ font-size: 10px; fill: #55616f }}
+.heading {{ font-size: 15px; font-weight: 600; fill: #6f7b8a; text-anchor: start }}
+.title {{ font-size: 12px; font-weight: 600; fill: #6f7b8a; text-anchor: start }}
+.label {{ font-size: 11px; font-style: italic; fill: #6f7b8a }}
+.group {{ fill: #8090a4; fill-opacity: .09; stroke: #8d99a8; stroke-dasharray: 5 3 }}
+.edge {{ fill: none; stroke: #8190a0; stroke-width: 1.4 }}
+.tip, .joint {{ fill: #8190a0 }}
+.task {{ stroke-width: 1.4 }}
+.mark {{ fill: #4a6fb3 }}"""
+_TURN = 34
+
+
+def _text_width(text: str, size: float) -> int:
+    """Return about how many pixels a text takes in a sans-serif face, rather a little more."""
+    total = 0.0
+    for each in text:
+        if each in "ijl.,:;|!'()[]tfr-I ":
+            total += 0.42
+        elif each in "mwMW@%" or ord(each) > 0x2E80:
+            total += 1.0
+        else:
+            total += 0.72 if each.isupper() or each == "_" else 0.62
+    return int(total * size) + 1
+
+
+def _kind_of_task(node: ChartNode) -> str:
+    words = [node.task.operator_name, *(each for each in node.marks if each not in node.task.operator_name)]
+    if node.state:
+        counts = [f"{count} {state}" for state, count in node.counts.items()]
+        words.append(", ".join(counts) if sum(node.counts.values()) > 1 else node.state)
+    return " · ".join(words)
+
+
+def graph_svg(chart: Chart) -> str:
+    """Return a chart as an SVG picture, from left to right."""
+    from html import escape
+
+    def size(node: ChartNode) -> tuple[int, int]:
+        if node.task is not None:
+            icon = 16 if {"branch", "setup", "teardown"} & set(node.marks) else 0
+            return max(_text_width(node.label, 13) + icon, _text_width(_kind_of_task(node), 10)) + 24, 42
+        return (_text_width(node.label, 11) + 12, 16) if node.label else (6, 8)
+
+    def title_size(title: str) -> tuple[int, int]:
+        return _text_width(title, 12) + 20, 40
+
+    measures = Measures(
+        size, title_size, apart=16, lane=6, lane_apart=8, pad_before=28, pad_after=12, pad_in=14, pad_out=14
+    )
+    plan = Arrangement(chart, measures, "≡")
+    columns = [max((cell.length for cell in cells), default=0) for cells in plan.ranks]
+    inner = plan.levels()
+    zones = []
+    for rank, cells in enumerate(plan.ranks[:-1]):
+        steepest = max((abs(cell.at - other.at) for cell in cells for other in cell.after), default=0)
+        turn = _TURN + min(60, steepest // 8)
+        before, after = plan.depth(rank, False) * measures.pad_out, plan.depth(rank + 1, True) * measures.pad_in
+        # The last part of an edge is straight, for the arrow.
+        zones.append((before, turn, after + 10))
+    margin_x, margin_y = 16, 44
+    lefts: list[int] = []
+
+    def lay_out() -> None:
+        x = margin_x + plan.depth(0, True) * measures.pad_in
+        lefts.clear()
+        for rank, length in enumerate(columns):
+            lefts.append(x)
+            x += length + (sum(zones[rank]) if rank < len(zones) else 0)
+
+    def frame_sides(group: str) -> tuple[int, int]:
+        first, end, _, _ = plan.frames[group]
+        return (
+            lefts[first] - inner[group][0] * measures.pad_in,
+            lefts[end] + columns[end] + inner[group][1] * measures.pad_out,
+        )
+
+    lay_out()
+    for group in sorted(plan.frames, key=lambda each: -len(chart.path(each))):
+        left, right = frame_sides(group)
+        lacking = title_size(chart.group_title(group, "≡"))[0] - (right - left)
+        if lacking > 0:
+            columns[plan.frames[group][1]] += lacking
+            lay_out()
+    width = _text_width(chart.dag.dag_id, 15) + 2 * margin_x
+    if lefts:
+        right = lefts[-1] + columns[-1] + plan.depth(len(columns) - 1, False) * measures.pad_out
+        width = max(width, right + margin_x)
+    height = plan.breadth + margin_y + 16
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">',
+        f"<title>{escape(chart.dag.dag_id)}</title>",
+        f"<style>\n{_SVG_STYLE}\n</style>",
+        f'<text class="heading" x="{margin_x}" y="24">{escape(chart.dag.dag_id)}</text>',
+    ]
+    for group in sorted(plan.frames, key=lambda each: len(chart.path(each))):
+        _, _, start, end = plan.frames[group]
+        left, right = frame_sides(group)
+        title = escape(chart.group_title(group, "≡"))
+        lines.append(
+            f'<rect class="group" data-id="{escape(group)}" x="{left}" y="{start + margin_y}" width="{right - left}" '
+            f'height="{end - start}" rx="10"/><text class="title" x="{left + 10}" y="{start + margin_y + 18}">'
+            f"{title}</text>"
+        )
+
+    def side(cell: Cell, right: bool) -> float:
+        """Return where the line that ends or begins at a cell has its end."""
+        left, length = lefts[cell.rank], columns[cell.rank]
+        if cell.node is None or cell.node.task is not None:
+            return left + length if right else left
+        half = cell.length / 2 if cell.node.label else 0
+        return left + length / 2 + (half if right else -half)
+
+    tips = {}
+    for chain in plan.edges:
+        first, last = chain[0], chain[-1]
+        ends_in_task = last.node is not None and last.node.task is not None
+        x_end = side(last, False)
+        path = [f"M{side(first, True):g} {first.at + margin_y}"]
+        for one, other in zip(chain, chain[1:]):
+            before, turn, _ = zones[one.rank]
+            begin = lefts[one.rank] + columns[one.rank] + before
+            y, y_next = one.at + margin_y, other.at + margin_y
+            if y != y_next:
+                middle = begin + turn / 2
+                path.append(f"H{begin}C{middle:g} {y} {middle:g} {y_next} {begin + turn} {y_next}")
+        path.append(f"H{x_end - 5 if ends_in_task else x_end:g}")
+        source, target = _edge_ends(chain)
+        lines.append(
+            f'<path class="edge" data-from="{escape(source)}" data-to="{escape(target)}" d="{"".join(path)}"/>'
+        )
+        if ends_in_task:
+            y = last.at + margin_y
+            tips[f'<path class="tip" d="M{x_end:g} {y}l-8 -4.5v9z"/>'] = True
+    lines += tips
+    for cells in plan.ranks:
+        for cell in cells:
+            if cell.node is not None:
+                lines += _svg_node(cell, cell.node, lefts[cell.rank], columns[cell.rank], margin_y)
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _edge_ends(chain: Sequence[Cell]) -> tuple[str, str]:
+    """Return the tasks an edge runs between; nothing for an end that is no task."""
+    first, last = (cell.node.id if cell.node and cell.node.task is not None else "" for cell in (chain[0], chain[-1]))
+    return first, last
+
+
+def _svg_node(cell: Cell, node: ChartNode, left: int, length: int, margin: int) -> list[str]:
+    from html import escape
+
+    y = cell.at + margin
+    middle = left + length / 2
+    if node.task is None:
+        if node.label:
+            return [f'<text class="label" x="{middle:g}" y="{y + 4}">{escape(node.label)}</text>']
+        return [f'<circle class="joint" cx="{middle:g}" cy="{y}" r="3"/>']
+    _, _, _, fill, line = _STATE_LOOKS.get(node.state or "", _PLAIN_LOOK)
+    top, height = y - cell.breadth // 2, cell.breadth
+    box = f'width="{length}" height="{height}" rx="7" style="fill: {fill}; stroke: {line}"'
+    lines = []
+    if "mapped" in node.marks:
+        # Two more behind it, within the space between boxes.
+        lines += [f'<rect class="task" x="{left + 2 * shift}" y="{top + 2 * shift}" {box}/>' for shift in (2, 1)]
+    lines.append(f'<rect class="task" data-id="{escape(node.id)}" x="{left}" y="{top}" {box}/>')
+    shift = 0
+    for mark in node.marks:
+        if mark != "mapped":
+            x = left + 14
+            shapes = {"branch": "l6 6l-6 6l-6 -6z", "setup": "l6 10h-12z", "teardown": "m0 11l6 -10h-12z"}
+            lines.append(f'<path class="mark" d="M{x} {y - 13}{shapes[mark]}"/>')
+            shift = 8
+    lines.append(f'<text x="{middle + shift:g}" y="{y - 2}">{escape(node.label)}</text>')
+    lines.append(f'<text class="kind" x="{middle:g}" y="{y + 13}">{escape(_kind_of_task(node))}</text>')
+    return lines
+
+
+# --- Mermaid, dot, JSON -----------------------------------------------------------------------------------------------
+
+
+def graph_mermaid(chart: Chart) -> str:
+    """Return a chart as a Mermaid flowchart."""
+
+    def quoted(text: str) -> str:
+        return '"' + "".join(each if each.isalnum() or each in " _.-" else f"#{ord(each)};" for each in text) + '"'
+
+    shapes = {"branch": ("{{", "}}"), "mapped": ("[[", "]]"), "setup": ("([", "])"), "teardown": ("([", "])")}
+    names = {id_: f"n{number}" for number, id_ in enumerate(chart.nodes)}
+    lines = ["flowchart LR"]
+
+    def write(group: str | None, indent: str) -> None:
+        for id_, node in chart.nodes.items():
+            if node.group != group:
+                continue
+            if node.task is None:
+                text = quoted(node.label) if node.label else '" "'
+                lines.append(f"{indent}{names[id_]}({text})" if node.label else f"{indent}{names[id_]}(({text}))")
+                continue
+            begin, end = next((shapes[mark] for mark in node.marks), ("[", "]"))
+            lines.append(f"{indent}{names[id_]}{begin}{quoted(node.label)}{end}")
+        for number, (child, (_, parent, _)) in enumerate(chart.groups.items()):
+            if parent == group:
+                lines.append(f"{indent}subgraph g{number} [{quoted(chart.group_title(child, '[]'))}]")
+                write(child, indent + "  ")
+                lines.append(f"{indent}end")
+
+    write(None, "  ")
+    for up, down, label in chart.edges:
+        head = "-->" if chart.nodes[down].task is not None else "---"
+        lines.append(f"  {names[up]} {head}{f'|{quoted(label)}|' if label else ''} {names[down]}")
+    for state, (_, _, _, fill, line) in _STATE_LOOKS.items():
+        those = [names[id_] for id_, node in chart.nodes.items() if node.state == state]
+        if those:
+            lines.append(f"  classDef {state} fill:{fill},stroke:{line},color:#1c2733")
+            lines.append(f"  class {','.join(those)} {state}")
+    return "\n".join(lines) + "\n"
+
+
+def graph_dot(chart: Chart) -> str:
+    """Return a chart in Graphviz's language."""
+
+    def quoted(text: str) -> str:
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        return f'"{escaped}"'
+
+    names = {id_: quoted(id_.replace("\0", "joint ")) for id_ in chart.nodes}
+    lines = [
+        f"digraph {quoted(chart.dag.dag_id)} {{",
+        "  rankdir=LR",
+        '  node [shape=box, style="rounded,filled", fontname="Helvetica", fontsize=11]',
+        '  edge [color="#8190a0", fontname="Helvetica", fontsize=9]',
+    ]
+
+    def write(group: str | None, indent: str) -> None:
+        for id_, node in chart.nodes.items():
+            if node.group != group:
+                continue
+            if node.task is None:
+                shape = f"shape=plaintext, label={quoted(node.label)}" if node.label else 'shape=point, label=""'
+                lines.append(f"{indent}{names[id_]} [{shape}]")
+                continue
+            _, _, _, fill, line = _STATE_LOOKS.get(node.state or "", _PLAIN_LOOK)
+            signs = [_CHART_MARKS[mark][1] for mark in node.marks]
+            parts = [f"label={quoted(' '.join([node.label, *signs]))}", f'fillcolor="{fill}"', f'color="{line}"']
+            if "branch" in node.marks:
+                parts.append("shape=hexagon")
+            if "mapped" in node.marks:
+                parts.append("peripheries=2")
+            if node.state:
+                parts.append(f"tooltip={quoted(node.state)}")
+            lines.append(f"{indent}{names[id_]} [{', '.join(parts)}]")
+        for child, (_, parent, _) in chart.groups.items():
+            if parent == group:
+                lines.append(f"{indent}subgraph {quoted(f'cluster_{child}')} {{")
+                lines.append(f"{indent}  label={quoted(chart.group_title(child, '[]'))}; style=rounded")
+                lines.append(f'{indent}  color="#8d99a8"; fontname="Helvetica"; fontsize=10')
+                write(child, indent + "  ")
+                lines.append(f"{indent}}}")
+
+    write(None, "  ")
+    for up, down, label in chart.edges:
+        parts = ([f"label={quoted(label)}"] if label else []) + ([] if chart.nodes[down].task else ["dir=none"])
+        lines.append(f"  {names[up]} -> {names[down]}{f' [{chr(44).join(parts)}]' if parts else ''}")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def graph_json(chart: Chart) -> str:
+    """Return a Dag's tasks, groups and the edges between tasks as JSON, and the states that are known."""
+    import json
+
+    labels = chart._labels()
+    tasks, edges = [], []
+    for node in chart.nodes.values():
+        if node.task is None:
+            continue
+        task = node.task
+        entry: dict[str, Any] = {
+            "task_id": node.id,
+            "label": node.label,
+            "group": node.group,
+            "operator": task.operator_name,
+            "queue": task.queue,
+            "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
+            "marks": list(node.marks),
+        }
+        if chart.states is not None:
+            entry["state"] = chart.states.get(node.id)
+        tasks.append(entry)
+        for down in sorted(task.downstream_task_ids):
+            edge = {"from": node.id, "to": down}
+            if labels.get((node.id, down)):
+                edge["label"] = labels[node.id, down]
+            edges.append(edge)
+    groups = [
+        {"group_id": id_, "label": label, "parent": parent, "mapped": mapped}
+        for id_, (label, parent, mapped) in chart.groups.items()
+    ]
+    form = {"dag_id": chart.dag.dag_id, "tasks": tasks, "groups": groups, "edges": edges}
+    return json.dumps(form, indent=2, ensure_ascii=False) + "\n"
+
+
+########################################################################################################################
 # Command line: what the flags do
 ########################################################################################################################
 
@@ -18022,6 +19375,7 @@ usage: {program} FLAG ...
 look at it
   --parse              list its Dags: schedule, tasks in order, what each depends on
   --parse --json       the same as Airflow's DagFileParsingResult, for a program
+  --graph [DAG_ID]     draw a Dag; --format text, mermaid, dot, svg or json; --states FILE.json colours its tasks
   --inspect [FILE]     check this bundle, or another file: trailer, sizes, digests, manifest
   --inspect --source   print the Dag file that was frozen
   --bundle-metadata    print the manifest that Airflow reads
@@ -18053,8 +19407,8 @@ build one (only with `python coordinator_bundle.py`)
                        freeze Dag files and what they need into one executable; `make bundle` calls this
 """
 
-# Each flag with whether it takes a value: always, perhaps, or never.
-_FLAGS = {
+# Each flag with whether it takes a value: always, perhaps (None), or never.
+_FLAGS: dict[str, bool | None] = {
     "--parse": False,
     "--json": False,
     "--comm": True,
@@ -18065,10 +19419,20 @@ _FLAGS = {
     "--source": False,
     "--stub": False,
     "--queue": True,
+    "--graph": None,
+    "--format": True,
+    "--states": True,
     "--version": False,
     "--help": False,
 }
-_BUILD_FLAGS = {"--build": False, "--out": True, "--requirements": True, "--include": True}
+_BUILD_FLAGS: dict[str, bool | None] = {"--build": False, "--out": True, "--requirements": True, "--include": True}
+
+
+_MODES = ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--graph", "--version", "--build")
+_GO_WITH = (
+    ("--json", "--parse"), ("--source", "--inspect"), ("--queue", "--stub"), ("--format", "--graph"),
+    ("--states", "--graph"),
+)  # fmt: skip
 
 
 class UsageError(BundleError):
@@ -18076,9 +19440,9 @@ class UsageError(BundleError):
 
 
 class Arguments:
-    """A parsed command line: `flags` (name to value, True for those without) and `files`."""
+    """A parsed command line: `flags` (name to value, True for one without) and `files`."""
 
-    def __init__(self, arguments: Sequence[str], known: Mapping[str, bool]) -> None:
+    def __init__(self, arguments: Sequence[str], known: Mapping[str, bool | None]) -> None:
         self.flags: dict[str, Any] = {}
         self.files: list[str] = []
         rest = list(arguments)
@@ -18092,11 +19456,16 @@ class Arguments:
             name, has_value, value = argument.partition("=")
             if name not in known:
                 raise UsageError(f"unknown flag {name}{_nearest(name, known)}")
-            if not known[name]:
+            if known[name] is False:
                 if has_value:
                     raise UsageError(f"{name} takes no value, got {value!r}")
                 self.flags[name] = True
                 continue
+            if known[name] is None and not has_value:
+                # What may have a value takes what follows, unless that is a flag or a Dag file.
+                if not rest or rest[0].startswith("-") or rest[0].endswith(".py"):
+                    self.flags[name] = True
+                    continue
             if not has_value:
                 if not rest:
                     raise UsageError(f"{name} needs a value: {name}=...")
@@ -18146,6 +19515,33 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
+def terminal_looks() -> tuple[bool, bool]:
+    """Return whether standard output shall have colours, and whether it can show ASCII only."""
+    environment = os.environ
+    colour = sys.stdout.isatty() and environment.get("TERM") != "dumb" and not environment.get("NO_COLOR")
+    # A bundle writes UTF-8 whatever the locale; what the terminal takes is what the locale says. C.UTF-8 may be what
+    # Python itself has put there.
+    narrow = [environment.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG")]
+    locale = next((each for each in narrow if each and each != "C.UTF-8"), "C.UTF-8")
+    return colour, any("utf8" not in each.lower().replace("-", "") for each in (locale, sys.stdout.encoding or ""))
+
+
+def chosen_dag(bag: DagBag, flag: str, value: Any) -> DAG:
+    """Return the Dag that a flag names; the only one where it names none.
+
+    :param value: what the flag was given, True for nothing
+    :raises UsageError: there is no such Dag, or several to choose from
+    """
+    if value is not True:
+        if value not in bag.dags:
+            have = f"; there is {', '.join(bag.dags)}" if bag.dags else ""
+            raise UsageError(f"{flag} {value}: there is no such Dag{_nearest(value, bag.dags) or have}")
+        return bag.dags[value]
+    if len(bag.dags) != 1:
+        raise UsageError(f"{flag} needs the id of a Dag: {', '.join(bag.dags) or 'there is none in it'}")
+    return next(iter(bag.dags.values()))
+
+
 def _program() -> str:
     return os.path.basename(sys.executable if hasattr(sys, "_MEIPASS") else __file__)
 
@@ -18163,10 +19559,7 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
     if "--help" in flags or (not flags and not parsed.files):
         print(_help_text(frozen), end="")
         return 0 if "--help" in flags else USAGE_ERROR
-    modes: list[str] = [
-        name for name in ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--version", "--build")
-        if name in flags
-    ]  # fmt: skip
+    modes: list[str] = [name for name in _MODES if name in flags]
     if "--comm" in flags or "--logs" in flags:
         if "--comm" not in flags or "--logs" not in flags:
             given, missing = ("--comm", "--logs") if "--comm" in flags else ("--logs", "--comm")
@@ -18174,8 +19567,8 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
         modes.append("--comm")
     if len(modes) > 1:
         raise UsageError(f"{' and '.join(modes)} do not go together")
-    for name, owner in (("--json", "--parse"), ("--source", "--inspect"), ("--queue", "--stub")):
-        if name in flags and modes != [owner]:
+    for name, owner in _GO_WITH:
+        if name in flags and owner not in modes:
             raise UsageError(f"{name} goes with {owner}")
     if not modes:
         known = _FLAGS if frozen else {**_FLAGS, **_BUILD_FLAGS}
@@ -18205,6 +19598,10 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
         needs_section("--stub")
         print(StubWriter(flags.get("--queue")).write(_loaded(files)), end="")
         return 0
+    if mode == "--graph":
+        needs_section("Graph")
+        states = read_states(flags["--states"]) if "--states" in flags else None
+        return graph_command(chosen_dag(_loaded(files), mode, flags[mode]), flags.get("--format"), states)
     return _parse(files, as_json="--json" in flags)
 
 
