@@ -16,6 +16,7 @@ The sections stand in the order in which data flows, and each uses those above i
     Dag form       Dags <-> Airflow's serialised form of them
     Runner         log channel, supervisor client, one task from start to end
     Packing        the bundle file: trailer, manifest, building, checking
+    Run            a whole Dag here and now, without Airflow
     Graph          a Dag as a drawing
     Command line   what the flags do
 
@@ -18010,6 +18011,2567 @@ def dag_files_beside(folder: str) -> list[str]:
 
 
 ########################################################################################################################
+# Run: a whole Dag here and now, without Airflow (`--run`)
+########################################################################################################################
+# Theory of operation. A `LocalRun` is one Dag run: its task instances, and which of them may start, as Airflow's
+# scheduler decides it (airflow.models.dagrun, airflow.ti_deps). A `LocalStore` answers what tasks ask, from memory, in
+# the place of the API server. A `LocalSupervisor` starts this very program once a task with --comm and --logs, as
+# ExecutableCoordinator starts a bundle, and is one loop over sockets, signals and timers. A `LocalView` tells of it.
+# Triggers, each in a thread, and callbacks of the Dag run in this process.
+
+_LOCAL_DONE = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+_LOCAL_FAILED = frozenset({"failed", "upstream_failed"})
+# Without --real-delays no retry, no poke of a rescheduled sensor and no moment to wait for is further off than this.
+LOCAL_DELAY = 0.5
+# Seconds from SIGTERM to SIGKILL, as Airflow's supervisor leaves a task.
+LOCAL_GRACE = 5.0
+
+
+class LocalInstance:
+    """One task instance: a task, a map index, and how far it has come."""
+
+    def __init__(self, run: LocalRun, task: Any, map_index: int) -> None:
+        self.run, self.task, self.map_index = run, task, map_index
+        self.state: str | None = None
+        self.try_number = 0
+        self.max_tries = task.retries or 0
+        self.due = 0.0  # not before this time.monotonic()
+        self.began: float | None = None
+        self.seconds = 0.0  # of work, in all tries
+        self.start_date: datetime | None = None
+        self.next_method: str | None = None
+        self.next_kwargs: Any = None
+        self.map_label: str | None = None
+        self.lines: list[str] = []  # the last ones of this try
+        self.error: dict[str, Any] | None = None  # the log record of the exception that ended the try
+        self.stopped = False  # by Ctrl-C, so its failure tells nothing
+        self.new_try()
+
+    def new_try(self) -> None:
+        """Forget what belongs to a try; Airflow gives each an id of its own."""
+        digits = os.urandom(16).hex()
+        self.id = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+        self.reschedules: list[datetime] = []
+        self.run.store.by_id[self.id] = self
+
+    @property
+    def place(self) -> str:
+        """The task id, with the map index where there is one."""
+        return self.task.task_id if self.map_index < 0 else f"{self.task.task_id}[{self.map_index}]"
+
+    @property
+    def label(self) -> str:
+        """The place; in a run that another one has triggered, with its Dag."""
+        return self.place if self.run.is_first else f"{self.run.dag.dag_id}/{self.place}"
+
+    def move(self, state: str | None) -> None:
+        self.state = state
+        self.run.dirty = True
+        self.run.on_change(self)
+
+
+class LocalRun:
+    """One run of a Dag. `state` is None while it lasts, then success or failed.
+
+    :param only: run this task alone, whatever comes before it.
+    """
+
+    def __init__(
+        self,
+        store: LocalStore,
+        dag: DAG,
+        *,
+        run_type: str = "manual",
+        run_id: str | None = None,
+        logical_date: datetime | None,
+        run_after: datetime | None = None,
+        conf: dict[str, Any] | None = None,
+        note: str | None = None,
+        only: str | None = None,
+        map_index: int | None = None,
+    ) -> None:
+        self.store, self.dag, self.only = store, dag, only
+        self.is_first = not store.runs
+        self.dirty = True
+        self.reason = ""
+        self.on_change: Callable[[LocalInstance], None] = lambda instance: None
+        now = utcnow()
+        run_after = run_after or now
+        start, end = manual_data_interval(dag.timetable, logical_date) if logical_date else (None, None)
+        self.began = time.monotonic()
+        self.message = DagRun(
+            dag_id=dag.dag_id,
+            run_id=run_id or f"{run_type}__{run_after.isoformat()}",
+            logical_date=logical_date,
+            data_interval_start=start,
+            data_interval_end=end,
+            run_after=run_after,
+            start_date=now,
+            end_date=None,
+            run_type=DagRunType(run_type),
+            state=DagRunState("running"),
+            conf=conf or {},
+            consumed_asset_events=[],
+            partition_key=None,
+            note=note,
+        )
+        store.runs[dag.dag_id, self.run_id] = self
+        self.instances: dict[str, dict[int, LocalInstance]] = {}
+        self._tallies: dict[Any, dict[str, int]] = {}
+        self._setups: dict[str, set[str]] = {}
+        for task in dag.topological_sort():
+            if only is None and not self._is_in_time(task, logical_date) or only not in (None, task.task_id):
+                continue
+            indexes: Iterable[int] = range(self.expanded_count(task) or 0) if task.get_needs_expansion() else ()
+            if map_index is not None:
+                indexes = [each for each in indexes if each == map_index]
+            self.instances[task.task_id] = {each: LocalInstance(self, task, each) for each in indexes or (-1,)}
+
+    @property
+    def run_id(self) -> str:
+        return self.message.run_id
+
+    @property
+    def state(self) -> str | None:
+        return None if self.message.state == "running" else self.message.state.value
+
+    def end(self, state: str, reason: str = "") -> None:
+        self.message.state, self.message.end_date = DagRunState(state), utcnow()
+        self.reason = reason
+
+    @staticmethod
+    def _is_in_time(task: Any, logical_date: datetime | None) -> bool:
+        if logical_date is None:
+            return True
+        return not (
+            task.start_date and task.start_date > logical_date or task.end_date and task.end_date < logical_date
+        )
+
+    def __iter__(self) -> Iterator[LocalInstance]:
+        for found in self.instances.values():
+            yield from found.values()
+
+    def states(self) -> dict[str, Any]:
+        """Return the state of each task that has one; of a mapped task, the states of its instances by map index."""
+        states: dict[str, Any] = {}
+        for task_id, found in self.instances.items():
+            if list(found) != [-1]:
+                states[task_id] = {str(index): each.state for index, each in found.items() if each.state}
+            elif found[-1].state:
+                states[task_id] = found[-1].state
+        return states
+
+    # --- mapping
+
+    def expanded_count(self, task: Any) -> int | None:
+        """Return how many instances a mapped task, or one in a mapped group, has; None while a result is missing."""
+        inputs = [group._expand_input for group in task.iter_mapped_task_groups()]
+        return self._product([*inputs, *([task._expand_input] if task.is_mapped else [])])
+
+    def _product(self, inputs: Iterable[Any]) -> int | None:
+        total = 1
+        for each in inputs:
+            length = self._input_length(each)
+            if length is None:
+                return None
+            total *= length
+        return total
+
+    def _input_length(self, expand_input: Any) -> int | None:
+        value = expand_input.value
+        if not isinstance(value, dict):
+            return self._length(value)
+        total = 1 if value else 0
+        for each in value.values():
+            length = self._length(each)
+            if length is None:
+                return None
+            total *= length
+        return total
+
+    def _length(self, value: Any) -> int | None:
+        if isinstance(value, PlainXComArg):
+            task_id = value.operator.task_id
+            if not value.operator.is_mapped:
+                return self.store.lengths.get((self.dag.dag_id, self.run_id, task_id))
+            if any(each.state not in _LOCAL_DONE for each in self.instances.get(task_id, {}).values()):
+                return None
+            rows = self.store.xcoms.get((self.dag.dag_id, self.run_id, task_id, XCOM_RETURN_KEY), {})
+            return sum(index >= 0 for index in rows)
+        if isinstance(value, MapXComArg):
+            return self._length(value.arg)
+        if isinstance(value, (ZipXComArg, ConcatXComArg)):
+            lengths = [self._length(each) for each in value.args]
+            known = [each for each in lengths if each is not None]
+            if len(known) < len(lengths):
+                return None
+            if isinstance(value, ConcatXComArg):
+                return sum(known)
+            return max(known) if is_arg_set(value.fillvalue) else min(known)
+        return len(value)
+
+    def _expand(self, instance: LocalInstance) -> None:
+        count = self.expanded_count(instance.task)
+        if count is None:
+            instance.move("upstream_failed")
+        elif not count:
+            instance.move("skipped")
+        else:
+            self.instances[instance.task.task_id] = {
+                index: LocalInstance(self, instance.task, index) for index in range(count)
+            }
+            self.on_change(instance)
+
+    def _relevant_indexes(self, instance: LocalInstance, upstream: Any) -> Any:
+        """Return which map indexes of an upstream task an instance in a mapped group depends on; None for all."""
+        task = instance.task
+        if instance.map_index < 0 and task.trigger_rule in (
+            "one_success", "one_failed", "one_done", "none_failed_min_one_success"
+        ):  # fmt: skip
+            lengths_from = {op.task_id for op in task.iter_mapped_dependencies()} if task.is_mapped else set()
+            for group in task.iter_mapped_task_groups():
+                lengths_from.update(op.task_id for op in group.iter_mapped_dependencies())
+            if upstream.task_id not in lengths_from:
+                return None
+        count = self.expanded_count(task)
+        if not count:
+            return None
+        others = list(upstream.iter_mapped_task_groups())
+        common = next((group for group in task.iter_mapped_task_groups() if group in others), None)
+        if common is None:
+            return None
+        outer = self._product(group._expand_input for group in common.iter_mapped_task_groups()) or 1
+        index = instance.map_index * outer // count
+        if not upstream.is_mapped and others[0] is common:
+            return index
+        further = count // outer
+        return range(index * further, (index + 1) * further)
+
+    # --- what may start
+
+    def schedule(self) -> list[LocalInstance]:
+        """Move everything that can move without a task running; return the instances that may start now."""
+        ready: list[LocalInstance] = []
+        now = time.monotonic()
+        while self.dirty:
+            self.dirty = False
+            self._tallies.clear()
+            for instance in list(self):
+                if instance.state not in (None, "up_for_retry", "up_for_reschedule") or instance.due > now:
+                    continue
+                if self.only is None and not self._may_start(instance):
+                    continue
+                if instance.map_index < 0 and instance.task.get_needs_expansion():
+                    self._expand(instance)
+                    self.dirty = True
+                    continue
+                if instance.state != "up_for_reschedule":
+                    instance.try_number += 1
+                instance.state = "scheduled"
+                ready.append(instance)
+        return ready
+
+    def _may_start(self, instance: LocalInstance) -> bool:
+        if self._is_skipped_from_above(instance):
+            instance.move("skipped")
+            return False
+        fits = self._fits_trigger_rule(instance)
+        return self._can_be_expanded(instance) and fits
+
+    def _is_skipped_from_above(self, instance: LocalInstance) -> bool:
+        """Whether a branch or the like before it has chosen against it (airflow.ti_deps' NotPreviouslySkippedDep)."""
+        task_id = instance.task.task_id
+        for parent in instance.task.upstream_list:
+            if not parent.inherits_from_skipmixin:
+                continue
+            if not any(each.state in _LOCAL_DONE for each in self.instances.get(parent.task_id, {}).values()):
+                continue
+            rows = self.store.xcoms.get((self.dag.dag_id, self.run_id, parent.task_id, "skipmixin_key"), {})
+            note = rows.get(instance.map_index if parent.is_mapped else -1)
+            if note and ("followed" in note and task_id not in note["followed"] or task_id in note.get("skipped", ())):
+                return True
+        return False
+
+    def _can_be_expanded(self, instance: LocalInstance) -> bool:
+        """Whether what it is mapped over has not failed (airflow.ti_deps' MappedTaskUpstreamDep)."""
+        task = instance.task
+        group = task.get_closest_mapped_task_group()
+        source = task if task.is_mapped else group
+        if source is None:
+            return True
+        ids = {operator.task_id for operator in source.iter_mapped_dependencies()}
+        found = [self.instances[each][-1].state for each in ids if -1 in self.instances.get(each, {})]
+        done = {state for state in found if state in _LOCAL_DONE}
+        if done <= {"success"}:
+            return True
+        if instance.state not in _LOCAL_FAILED:
+            if done & _LOCAL_FAILED:
+                instance.move("upstream_failed")
+            elif "skipped" in done and instance.state != "skipped":
+                instance.move("skipped")
+        return False
+
+    def _fits_trigger_rule(self, instance: LocalInstance) -> bool:
+        """Whether the states before it let it run; it is moved where they rule that out (TriggerRuleDep)."""
+        task = instance.task
+        if not task.upstream_task_ids or task.trigger_rule == "always":
+            return True
+        fits = True
+        if not task.is_teardown:
+            indirect = self._relevant_setups(task) - task.upstream_task_ids
+            if indirect:
+                n = self._tally(instance, indirect)
+                state = None
+                if n["upstream_failed"] or n["failed"]:
+                    state = "upstream_failed"
+                elif n["skipped"]:
+                    state = "skipped"
+                elif n["removed"] and n["success"] and instance.map_index >= max(n["success"], 0):
+                    state = "removed"
+                missing = n["total"] - n["success"] - (n["removed"] if instance.map_index > -1 else 0)
+                if state is not None:
+                    instance.move(state)
+                    return False
+                fits = missing <= 0
+        n = self._tally(instance, task.upstream_task_ids)
+        state, fitting = judge_trigger_rule(task.trigger_rule, n, instance.map_index)
+        if state is not None:
+            instance.move(state)
+        if task.is_teardown and fitting and state is None:
+            scope = self._teardown_scope(task)
+            if scope:
+                inside = self._tally(instance, scope)
+                fitting = inside["done"] >= inside["total"]
+        return fits and fitting and state is None
+
+    def _tally(self, instance: LocalInstance, task_ids: Collection[str]) -> dict[str, int]:
+        """Count the instances of tasks before this one by state; those of setups once more, as `setup_...`."""
+        in_group = instance.task.get_closest_mapped_task_group() is not None
+        key = frozenset(task_ids)
+        if not in_group and key in self._tallies:
+            return self._tallies[key]
+        names = ("total", "done", *_LOCAL_DONE, "setup_total", "setup_success", "setup_skipped")
+        n = dict.fromkeys(names, 0)
+        tasks = {each: self.dag.task_dict[each] for each in task_ids}
+        count_instances = any(each.get_needs_expansion() for each in tasks.values())
+        for task_id, task in tasks.items():
+            indexes = self._relevant_indexes(instance, task) if in_group else None
+            relevant = [
+                each
+                for each in self.instances.get(task_id, {}).values()
+                if each.map_index < 0
+                or indexes is None
+                or (each.map_index in indexes if isinstance(indexes, range) else each.map_index == indexes)
+            ]
+            total = len(relevant) if count_instances else 1
+            n["total"] += total
+            if task.is_setup:
+                n["setup_total"] += total
+            for each in relevant:
+                if each.state in _LOCAL_DONE:
+                    n["done"] += 1
+                    n[each.state] += 1  # type: ignore[index]
+                    if task.is_setup and each.state in ("success", "skipped"):
+                        n[f"setup_{each.state}"] += 1
+        if not in_group:
+            self._tallies[key] = n
+        return n
+
+    def _relevant_setups(self, task: Any) -> set[str]:
+        """Return the setups above a task whose teardown lies below it, or that have none."""
+        found = self._setups.get(task.task_id)
+        if found is None:
+            below = {each.task_id for each in task.get_flat_relatives(upstream=False) if each.is_teardown}
+            found = self._setups[task.task_id] = {
+                each.task_id
+                for each in task.get_flat_relatives(upstream=True)
+                if each.is_setup
+                and (each.downstream_task_ids & below or not any(down.is_teardown for down in each.downstream_list))
+            }
+        return found
+
+    def _teardown_scope(self, task: Any) -> set[str]:
+        """Return what lies between a teardown and its setups, without what stands directly before it."""
+        scope = self._setups.get(task.task_id)
+        if scope is None:
+            between = task.get_flat_relative_ids(upstream=True) - task.upstream_task_ids
+            scope = set()
+            for setup in task.upstream_list if between else ():
+                if setup.is_setup:
+                    scope |= between & setup.get_flat_relative_ids(upstream=False)
+            self._setups[task.task_id] = scope
+        return scope
+
+    # --- how it ends
+
+    def conclude(self) -> None:
+        """Set the state of the run if nothing can happen in it any more (airflow.models.dagrun's update_state)."""
+        unfinished = [each for each in self if each.state not in _LOCAL_DONE]
+        if not unfinished:
+            leaves = self._leaves()
+            failed = any(each.state in _LOCAL_FAILED for each in self if each.task.task_id in leaves)
+            self.end("failed" if failed else "success")
+        elif all(each.state is None for each in unfinished):
+            names = ", ".join(sorted({each.task.task_id for each in unfinished}))
+            self.end("failed", f"deadlock: nothing can start any more, and these never ran: {names}")
+
+    def _leaves(self) -> set[str]:
+        """Return the tasks whose state is that of the run; teardowns count only if they are meant to."""
+
+        def counts(task: Any) -> bool:
+            return not task.is_teardown or task.on_failure_fail_dagrun
+
+        if self.only is not None:
+            return {self.only}
+        tasks = self.dag.tasks
+        leaves = {each.task_id for each in tasks if counts(each) and not any(map(counts, each.downstream_list))}
+        return leaves or {each.task_id for each in tasks if not each.downstream_task_ids}
+
+    def fail_fast(self, failed: LocalInstance) -> list[LocalInstance]:
+        """Stop what is not a teardown after a failure; return what is running and must be ended."""
+        running = []
+        for each in list(self):
+            if each.task.task_id == failed.task.task_id or each.task.is_teardown or each.state in ("success", "failed"):
+                continue
+            if each.state == "running":
+                running.append(each)
+            else:
+                each.move("skipped")
+        return running
+
+
+def judge_trigger_rule(rule: str, n: Mapping[str, int], map_index: int) -> tuple[str | None, bool]:
+    """Return the state that a trigger rule gives a task without running it, and whether it lets the task run.
+
+    The rules are those of airflow.ti_deps.deps.trigger_rule_dep.
+
+    :param n: how many upstream instances there are (`total`), are finished (`done`), and are in each state.
+    """
+    total, success, failed, skipped = n["total"], n["success"], n["failed"], n["skipped"]
+    removed, all_done = n["removed"], n["done"] >= n["total"]
+    broken = failed + n["upstream_failed"]
+    state: str | None = None
+    if rule == "all_success":
+        if broken:
+            state = "upstream_failed"
+        elif skipped:
+            state = "skipped"
+        elif removed and success and -1 < map_index >= success:
+            state = "removed"
+        return state, total - success - removed <= 0
+    if rule == "all_failed":
+        return "skipped" if success or skipped else None, total - broken - removed <= 0
+    if rule == "all_done":
+        return None, all_done
+    if rule == "one_success":
+        if all_done and n["done"] == skipped:
+            state = "skipped"
+        elif all_done and not success:
+            state = "upstream_failed"
+        return state, success > 0
+    if rule == "one_failed":
+        return "skipped" if all_done and not broken else None, broken > 0
+    if rule == "one_done":
+        return "skipped" if all_done and not (failed or success) else None, success + failed > 0
+    if rule == "none_failed":
+        return "upstream_failed" if broken else None, total - success - skipped - removed <= 0
+    if rule == "none_failed_min_one_success":
+        if broken:
+            state = "upstream_failed"
+        elif skipped == total:
+            state = "skipped"
+        elif all_done and not success:
+            state = "upstream_failed"
+        return state, total - success - skipped - removed <= 0 and success > 0
+    if rule == "none_skipped":
+        return "skipped" if skipped else None, all_done and not skipped
+    if rule == "all_skipped":
+        return "skipped" if success or broken else None, total - skipped <= 0
+    if rule == "all_done_min_one_success":
+        if skipped:
+            state = "skipped"
+        elif success + broken + removed >= total - skipped and not success:
+            state = "upstream_failed"
+        return state, not skipped and success + broken >= total - skipped - removed and success > 0
+    if rule == "all_done_setup_success":
+        setups = n["setup_total"]
+        if all_done and setups and n["setup_skipped"] >= setups:
+            state = "skipped"
+        elif all_done and setups and not n["setup_success"]:
+            state = "upstream_failed"
+        return state, all_done and (not setups or n["setup_success"] > 0)
+    raise BundleError(f"no task can wait for trigger rule {rule!r}: it is none of Airflow's")
+
+
+def manual_data_interval(timetable: Any, run_after: datetime) -> tuple[datetime, datetime]:
+    """Return the data interval of a run that a person starts (`infer_manual_data_interval` of airflow.timetables)."""
+    if isinstance(timetable, AssetOrTimeSchedule):
+        timetable = timetable.timetable
+    if isinstance(timetable, MultipleCronTriggerTimetable):
+        return min((manual_data_interval(each, run_after) for each in timetable.timetables), key=lambda pair: pair[0])
+    if isinstance(timetable, (CronTriggerTimetable, DeltaTriggerTimetable)):
+        return run_after - timetable.interval, run_after
+    if isinstance(timetable, DeltaDataIntervalTimetable):
+        return run_after - timetable.delta, run_after
+    if isinstance(timetable, CronDataIntervalTimetable):
+        end = cron_previous(timetable, run_after, or_then=True)
+        return cron_previous(timetable, end), end
+    if isinstance(timetable, EventsTimetable) and timetable.restrict_to_events and timetable.event_dates:
+        moments: list[Any] = sorted(convert_to_utc(each) for each in timetable.event_dates)  # type: ignore[type-var]
+        found = max((each for each in moments if each <= run_after), default=moments[0])
+        return found, found
+    if hasattr(timetable, "infer_manual_data_interval"):
+        interval = timetable.infer_manual_data_interval(run_after=run_after)
+        return interval.start, interval.end
+    return run_after, run_after
+
+
+def cron_previous(timetable: Any, before: datetime, or_then: bool = False) -> datetime:
+    """Return the last moment before `before` that a cron timetable names, by looking ever further back."""
+    from datetime import timedelta
+
+    def following(moment: datetime) -> datetime:
+        return cron_next(timetable.expression, moment, timetable.timezone)
+
+    for days in (1, 8, 32, 370, 366 * 9):
+        moment = before - timedelta(days=days)
+        found = None
+        while (upcoming := following(moment)) < before or (or_then and upcoming == before):
+            found = moment = upcoming
+        if found is not None:
+            return found
+    raise BundleError(f"cron expression {timetable.expression!r} names no day in nine years: correct the schedule")
+
+
+# --- what tasks ask ---------------------------------------------------------------------------------------------------
+
+
+def _api_failure(status: int, message: str) -> AirflowRuntimeError:
+    return AirflowRuntimeError(
+        ErrorResponse(error=ErrorType("API_SERVER_ERROR"), detail={"status_code": status, "message": message})
+    )
+
+
+def _not_there(kind: str, **detail: Any) -> ErrorResponse:
+    return ErrorResponse(error=ErrorType(f"{kind}_NOT_FOUND"), detail=detail)
+
+
+class LocalStore:
+    """What Airflow keeps in its database, for as long as this process lives.
+
+    `answer` has one method a message of the schema, named after it with an underscore before.
+
+    :param dags: the Dags that can be run or triggered, by id.
+    """
+
+    def __init__(self, dags: Mapping[str, DAG]) -> None:
+        import threading
+
+        self.dags = dags
+        self.lock = threading.RLock()  # Triggers ask from threads of their own.
+        self.runs: dict[tuple[str, str], LocalRun] = {}
+        self.by_id: dict[str, LocalInstance] = {}
+        self.variables: dict[str, str | None] = {}
+        self.connections: dict[str, Connection] = {}
+        # (dag_id, run_id, task_id, key) to map index to value; and how long the results are that are mapped over.
+        self.xcoms: dict[tuple[str, str, str, str], dict[int, Any]] = {}
+        self.lengths: dict[tuple[str, str, str], int] = {}
+        self.task_states: dict[tuple[Any, ...], Any] = {}
+        self.asset_states: dict[tuple[str, str], Any] = {}
+        self.assets: dict[str, AssetResponse] = {}
+        self.aliases: dict[str, list[str]] = {}
+        self.events: list[tuple[AssetEventResponse, set[str]]] = []
+        self.questions: dict[str, Any] = {}
+        self.missing: dict[str, list[str]] = {}
+        self.start_run: Callable[[LocalRun], None] = lambda run: None
+
+    def know_assets(self) -> None:
+        """Take in the assets that the Dags mention."""
+        for dag in self.dags.values():
+            for each in (*_assets_in(dag.schedule), *(found for task in dag.tasks for found in _assets_of(task))):
+                self._know(each)
+
+    def _know(self, asset: Any) -> None:
+        self.assets.setdefault(
+            asset.name,
+            AssetResponse(
+                name=asset.name,
+                uri=asset.uri,
+                group=getattr(asset, "group", "asset"),
+                extra=getattr(asset, "extra", None) or {},
+            ),
+        )
+
+    def answer(self, message: Message, instance: LocalInstance | None) -> Message | None:
+        """Do what a message asks and return the answer, as the supervisor gives it.
+
+        :raises AirflowRuntimeError: what Airflow sends in the frame's error slot.
+        """
+        method = getattr(self, f"_{type(message).__name__}", None)
+        if method is None:
+            raise _api_failure(400, f"{type(message).__name__} is no request of a task")
+        with self.lock:
+            return method(message, instance)
+
+    # --- XComs
+
+    def _GetXCom(self, m: Any, instance: Any) -> Message:
+        value = self._rows(m).get(-1 if m.map_index is None else m.map_index)
+        return XComResult(key=m.key, value=value)
+
+    def _rows(self, m: Any) -> dict[int, Any]:
+        return self.xcoms.get((m.dag_id, m.run_id, m.task_id, m.key), {})
+
+    def _values(self, m: Any) -> list[Any]:
+        return [value for _, value in sorted(self._rows(m).items())]
+
+    def _GetXComCount(self, m: Any, instance: Any) -> Message:
+        return XComCountResponse(len=len(self._rows(m)))
+
+    def _GetXComSequenceItem(self, m: Any, instance: Any) -> Message:
+        try:
+            return XComSequenceIndexResult(root=self._values(m)[m.offset])
+        except IndexError:
+            return _not_there("XCOM", dag_id=m.dag_id, task_id=m.task_id, key=m.key, offset=m.offset)
+
+    def _GetXComSequenceSlice(self, m: Any, instance: Any) -> Message:
+        return XComSequenceSliceResult(root=self._values(m)[m.start : m.stop : m.step])
+
+    def _SetXCom(self, m: Any, instance: Any) -> None:
+        limit = int(_configured("core", "max_map_length", "1024"))
+        if m.mapped_length is not None and m.mapped_length > limit:
+            raise _api_failure(400, f"pushed value is too large to map as a downstream's dependency: more than {limit}")
+        index = -1 if m.map_index is None else m.map_index
+        self.set_xcom((m.dag_id, m.run_id, m.task_id, m.key), m.value, index, m.mapped_length)
+
+    def set_xcom(self, place: tuple[str, str, str, str], value: Any, map_index: int, length: int | None) -> None:
+        self.xcoms.setdefault(place, {})[map_index] = value
+        if length is not None and map_index < 0:
+            self.lengths[place[:3]] = length
+
+    def _DeleteXCom(self, m: Any, instance: Any) -> Message:
+        self._rows(m).pop(-1 if m.map_index is None else m.map_index, None)
+        return OKResponse(ok=True)
+
+    # --- variables, connections, secrets
+
+    def _GetVariable(self, m: Any, instance: Any) -> Message:
+        if m.key not in self.variables:
+            self.missing.setdefault("VARIABLE", []).append(m.key)
+            return _not_there("VARIABLE", key=m.key)
+        _add_mask(self.variables[m.key], m.key)
+        return VariableResult(key=m.key, value=self.variables[m.key])
+
+    def _GetVariableKeys(self, m: Any, instance: Any) -> Message:
+        keys = sorted(key for key in self.variables if key.startswith(m.prefix or ""))
+        return VariableKeysResult(keys=keys[m.offset : m.offset + m.limit], total_entries=len(keys))
+
+    def _PutVariable(self, m: Any, instance: Any) -> None:
+        self.variables[m.key] = m.value
+
+    def _DeleteVariable(self, m: Any, instance: Any) -> Message:
+        self.variables.pop(m.key, None)
+        return OKResponse(ok=True)
+
+    def _GetConnection(self, m: Any, instance: Any) -> Message:
+        found = self.connections.get(m.conn_id)
+        if found is None:
+            self.missing.setdefault("CONNECTION", []).append(m.conn_id)
+            return _not_there("CONNECTION", conn_id=m.conn_id)
+        _add_mask(found.password)
+        _add_mask(found.extra)
+        names = ("conn_id", "host", "schema", "login", "password", "port", "extra")
+        return ConnectionResult(conn_type=found.conn_type or "", **{name: getattr(found, name) for name in names})
+
+    def _MaskSecret(self, m: Any, instance: Any) -> None:
+        _add_mask(m.value, m.name)
+
+    # --- Dags, runs and their task instances
+
+    def _GetDag(self, m: Any, instance: Any) -> Message:
+        dag = self.dags.get(m.dag_id)
+        if dag is None:
+            raise _api_failure(404, f"The Dag with dag_id: `{m.dag_id}` was not found")
+        return DagResult(
+            dag_id=dag.dag_id,
+            is_paused=False,
+            bundle_name="local",
+            bundle_version=None,
+            relative_fileloc=dag.relative_fileloc,
+            owners=dag.owner,
+            tags=sorted(dag.tags),
+            next_dagrun=None,
+        )
+
+    def _run(self, m: Any) -> LocalRun:
+        run = self.runs.get((m.dag_id, m.run_id))
+        if run is None:
+            raise _api_failure(404, f"Dag run with dag_id '{m.dag_id}' and run_id '{m.run_id}' was not found")
+        return run
+
+    def _GetDagRun(self, m: Any, instance: Any) -> Message:
+        return DagRunResult(**self._run(m).message.to_body())
+
+    def _GetDagRunState(self, m: Any, instance: Any) -> Message:
+        return DagRunStateResult(state=self._run(m).message.state)
+
+    def _matching_runs(self, m: Any) -> list[LocalRun]:
+        return [
+            run
+            for run in self.runs.values()
+            if run.dag.dag_id == m.dag_id
+            and (not m.run_ids or run.run_id in m.run_ids)
+            and (not m.logical_dates or run.message.logical_date in m.logical_dates)
+        ]
+
+    def _GetDRCount(self, m: Any, instance: Any) -> Message:
+        return DRCount(count=sum(not m.states or run.message.state in m.states for run in self._matching_runs(m)))
+
+    def _matching_instances(self, m: Any) -> list[LocalInstance]:
+        group = m.task_group_id and self.dags[m.dag_id].task_group_dict.get(m.task_group_id)
+        inside = {each.task_id for each in group} if group else set()
+        return [
+            each
+            for run in self._matching_runs(m)
+            for each in run
+            if (not m.task_ids or each.task.task_id in m.task_ids)
+            and (not m.task_group_id or each.task.task_id in inside)
+            and (m.map_index is None or each.map_index == m.map_index)
+        ]
+
+    def _GetTICount(self, m: Any, instance: Any) -> Message:
+        found = self._matching_instances(m)
+        return TICount(count=sum(not m.states or (each.state or "null") in m.states for each in found))
+
+    def _GetTaskStates(self, m: Any, instance: Any) -> Message:
+        states: dict[str, Any] = {}
+        for each in self._matching_instances(m):
+            name = each.task.task_id if each.map_index < 0 else f"{each.task.task_id}_{each.map_index}"
+            states.setdefault(each.run.run_id, {})[name] = each.state
+        return TaskStatesResult(task_states=states)
+
+    def _GetTaskBreadcrumbs(self, m: Any, instance: Any) -> Message:
+        found = [
+            {
+                "task_id": each.task.task_id,
+                "map_index": each.map_index,
+                "state": each.state,
+                "operator": each.task.task_type,
+                "duration": each.seconds,
+            }
+            for each in self._run(m)
+            if each.state in _LOCAL_DONE
+        ]
+        return TaskBreadcrumbsResult(breadcrumbs=sorted(found, key=lambda row: (row["task_id"], row["map_index"])))
+
+    def _earlier_run(self, dag_id: str, before: Any, state: str | None) -> LocalRun | None:
+        runs = [
+            (run.message.logical_date, run)
+            for run in self.runs.values()
+            if run.dag.dag_id == dag_id and run.message.logical_date and before and run.message.logical_date < before
+        ]
+        found = [pair for pair in runs if state in (None, pair[1].message.state)]
+        return max(found, key=lambda pair: pair[0])[1] if found else None
+
+    def _GetPreviousDagRun(self, m: Any, instance: Any) -> Message:
+        run = self._earlier_run(m.dag_id, m.logical_date, m.state)
+        return PreviousDagRunResult(dag_run=None if run is None else run.message)
+
+    def _GetPrevSuccessfulDagRun(self, m: Any, instance: Any) -> Message:
+        current = self.by_id[m.ti_id].run
+        run = self._earlier_run(current.dag.dag_id, current.message.logical_date, "success")
+        names = ("data_interval_start", "data_interval_end", "start_date", "end_date")
+        return PrevSuccessfulDagRunResult(**{name: getattr(run.message, name) for name in names} if run else {})
+
+    def _GetPreviousTI(self, m: Any, instance: Any) -> Message:
+        return PreviousTIResult(task_instance=None)
+
+    def _GetTaskRescheduleStartDate(self, m: Any, instance: Any) -> Message:
+        return TaskRescheduleStartDate(start_date=next(iter(self.by_id[m.ti_id].reschedules), None))
+
+    def _TriggerDagRun(self, m: Any, instance: Any) -> Message:
+        dag = self.dags.get(m.dag_id)
+        if dag is None:
+            raise _api_failure(
+                404,
+                f"there is no Dag {m.dag_id!r} here to trigger: name its Dag file too, or build both into one bundle",
+            )
+        if (m.dag_id, m.run_id) in self.runs and not m.reset_dag_run:
+            return ErrorResponse(error=ErrorType("DAGRUN_ALREADY_EXISTS"))
+        self.start_run(
+            LocalRun(
+                self,
+                dag,
+                run_type="operator_triggered",
+                run_id=m.run_id,
+                logical_date=m.logical_date,
+                run_after=m.run_after,
+                conf=m.conf,
+                note=m.note,
+            )
+        )
+        return OKResponse(ok=True)
+
+    def _SkipDownstreamTasks(self, m: Any, instance: Any) -> None:
+        for each in m.tasks:
+            task_id, index = (each, -1) if isinstance(each, str) else each
+            found = instance.run.instances.get(task_id, {}).get(index)
+            if found is not None and found.state not in ("running", "success", "failed"):
+                found.move("skipped")
+
+    def _SetRenderedFields(self, m: Any, instance: Any) -> None:
+        return None
+
+    def _SetRenderedMapIndex(self, m: Any, instance: Any) -> None:
+        instance.map_label = m.rendered_map_index
+
+    # --- assets and what they have seen
+
+    def _GetAssetByName(self, m: Any, instance: Any) -> Message:
+        found = self._find_asset(m)
+        return AssetResult(**found.to_body()) if found else _not_there("ASSET", name=m.name)
+
+    def _GetAssetByUri(self, m: Any, instance: Any) -> Message:
+        found = self._find_asset(m)
+        return AssetResult(**found.to_body()) if found else _not_there("ASSET", uri=m.uri)
+
+    def _find_asset(self, m: Any) -> AssetResponse | None:
+        name, uri = getattr(m, "name", None), getattr(m, "uri", None)
+        return next(
+            (
+                each
+                for each in self.assets.values()
+                if (name or uri) and name in (None, each.name) and uri in (None, each.uri)
+            ),
+            None,
+        )
+
+    def _GetAssetsByAlias(self, m: Any, instance: Any) -> Message:
+        found = [self.assets[name] for name in self.aliases.get(m.alias_name, ())]
+        return AssetsByAliasResult(assets=[AssetResult(**each.to_body()) for each in found])
+
+    def _GetAssetEventByAsset(self, m: Any, instance: Any) -> Message:
+        return self._select_events(
+            m, lambda event, aliases: m.name in (None, event.asset.name) and m.uri in (None, event.asset.uri)
+        )
+
+    def _GetAssetEventByAssetAlias(self, m: Any, instance: Any) -> Message:
+        return self._select_events(m, lambda event, aliases: m.alias_name in aliases)
+
+    def _select_events(self, m: Any, is_wanted: Callable[[Any, set[str]], bool]) -> Message:
+        found = [
+            event
+            for event, aliases in self.events
+            if is_wanted(event, aliases)
+            and (m.after is None or event.timestamp >= m.after)
+            and (m.before is None or event.timestamp <= m.before)
+        ]
+        found = found if m.ascending else found[::-1]
+        return AssetEventsResult(asset_events=found if m.limit is None else found[: m.limit])
+
+    def _ValidateInletsAndOutlets(self, m: Any, instance: Any) -> Message:
+        return InactiveAssetsResult(inactive_assets=[])
+
+    def note_asset_events(self, instance: LocalInstance, message: SucceedTask) -> None:
+        """Keep the events of a task that has succeeded (`register_asset_changes_in_db` of airflow.models)."""
+        sent = message.outlet_events or []
+        for profile in message.task_outlets or ():
+            if profile.type == "AssetAlias":
+                for event in sent:
+                    if event.get("source_alias_name") == profile.name:
+                        key = event["dest_asset_key"]
+                        known = Asset(name=key["name"], uri=key["uri"], extra=event.get("dest_asset_extra") or {})
+                        self._know(known)
+                        aliased = self.aliases.setdefault(str(profile.name), [])
+                        if known.name not in aliased:
+                            aliased.append(known.name)
+                        self._add_event(instance, self.assets[known.name], event, {str(profile.name)})
+                continue
+            asset = self._find_asset(profile)
+            if asset is None:
+                continue
+            own = [
+                event
+                for event in sent
+                if not event.get("source_alias_name")
+                and event["dest_asset_key"] == {"name": asset.name, "uri": asset.uri}
+            ]
+            for event in own or [{}]:
+                self._add_event(instance, asset, event, set())
+
+    def _add_event(self, instance: LocalInstance, asset: Any, event: dict[str, Any], aliases: set[str]) -> None:
+        made = AssetEventResponse(
+            id=len(self.events) + 1,
+            timestamp=utcnow(),
+            extra=event.get("extra") or {},
+            asset=asset,
+            created_dagruns=[],
+            source_task_id=instance.task.task_id,
+            source_dag_id=instance.run.dag.dag_id,
+            source_run_id=instance.run.run_id,
+            source_map_index=instance.map_index,
+            partition_key=event.get("partition_key"),
+        )
+        self.events.append((made, aliases))
+
+    # --- state stores
+
+    def _task_place(self, m: Any) -> tuple[Any, ...]:
+        owner = self.by_id[m.ti_id]
+        return owner.run.dag.dag_id, owner.run.run_id, owner.task.task_id, owner.map_index
+
+    def _GetTaskStateStore(self, m: Any, instance: Any) -> Message:
+        place = (*self._task_place(m), m.key)
+        if place not in self.task_states:
+            return _not_there("TASK_STORE", key=m.key)
+        return TaskStateStoreResult(value=self.task_states[place])
+
+    def _SetTaskStateStore(self, m: Any, instance: Any) -> Message:
+        place = (*self._task_place(m), m.key)
+        self.task_states[place] = m.value
+        return OKResponse(ok=True)
+
+    def _DeleteTaskStateStore(self, m: Any, instance: Any) -> Message:
+        self.task_states.pop((*self._task_place(m), m.key), None)
+        return OKResponse(ok=True)
+
+    def _ClearTaskStateStore(self, m: Any, instance: Any) -> Message:
+        owner = self._task_place(m)
+        self.task_states = {place: value for place, value in self.task_states.items() if place[:-1] != owner}
+        return OKResponse(ok=True)
+
+    def _asset_place(self, m: Any) -> tuple[str, str]:
+        asset = self._find_asset(m)
+        if asset is None:
+            raise _api_failure(404, f"Asset {getattr(m, 'name', None) or m.uri!r} not found")
+        return asset.name, getattr(m, "key", "")
+
+    def _GetAssetStateStoreByName(self, m: Any, instance: Any) -> Message:
+        place = self._asset_place(m)
+        if place not in self.asset_states:
+            return _not_there("ASSET_STORE", key=m.key)
+        return AssetStateStoreResult(value=self.asset_states[place])
+
+    def _SetAssetStateStoreByName(self, m: Any, instance: Any) -> Message:
+        self.asset_states[self._asset_place(m)] = m.value
+        return OKResponse(ok=True)
+
+    def _DeleteAssetStateStoreByName(self, m: Any, instance: Any) -> Message:
+        self.asset_states.pop(self._asset_place(m), None)
+        return OKResponse(ok=True)
+
+    def _ClearAssetStateStoreByName(self, m: Any, instance: Any) -> Message:
+        name = self._asset_place(m)[0]
+        self.asset_states = {place: value for place, value in self.asset_states.items() if place[0] != name}
+        return OKResponse(ok=True)
+
+    _GetAssetStateStoreByUri = _GetAssetStateStoreByName
+    _SetAssetStateStoreByUri = _SetAssetStateStoreByName
+    _DeleteAssetStateStoreByUri = _DeleteAssetStateStoreByName
+    _ClearAssetStateStoreByUri = _ClearAssetStateStoreByName
+
+    # --- questions to a person
+
+    def _CreateHITLDetailPayload(self, m: Any, instance: Any) -> Message:
+        self.questions[m.ti_id] = m
+        names = ("ti_id", "options", "subject", "body", "defaults", "multiple", "params", "assigned_users")
+        return HITLDetailRequestResult(**{name: getattr(m, name) for name in names})
+
+
+def _assets_in(condition: Any) -> Iterator[Any]:
+    """Yield the assets that a schedule names."""
+    if isinstance(condition, Asset):
+        yield condition
+    elif isinstance(condition, (AssetAny, AssetAll)):
+        for each in condition.objects:
+            yield from _assets_in(each)
+    elif isinstance(condition, (list, tuple, set, frozenset)):
+        for each in condition:
+            yield from _assets_in(each)
+    elif isinstance(condition, AssetTriggeredTimetable):
+        yield from _assets_in(condition.asset_condition)
+
+
+def _assets_of(task: Any) -> Iterator[Any]:
+    for each in (*(task.inlets or ()), *(task.outlets or ())):
+        if isinstance(each, Asset):
+            yield each
+
+
+class LocalClient:
+    """Asks the store directly: what `supervisor` is in the process that runs the Dag, for imports and callbacks."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self.store = store
+        self.context_carrier: dict[str, str] | None = None
+
+    def send(self, message: Message) -> Message | None:
+        answer = self.store.answer(message, None)
+        return None if answer is None else decode_message(answer.to_body())
+
+    async def asend(self, message: Message) -> Message | None:
+        import asyncio
+
+        return await asyncio.to_thread(self.send, message)
+
+    def interrupt(self, action: Callable[[], Any]) -> None:
+        action()
+
+
+# --- starting tasks and serving them ----------------------------------------------------------------------------------
+
+_TERMINAL_MESSAGES = frozenset(
+    {"SucceedTask", "TaskState", "RetryTask", "DeferTask", "RescheduleTask", "AwaitInputTask"}
+)
+
+
+class _LocalTask:
+    """A process that runs one try of a task: its sockets, its output, and how it said that it ended."""
+
+    def __init__(self, boss: LocalSupervisor, instance: LocalInstance) -> None:
+        import subprocess
+
+        self.boss, self.instance = boss, instance
+        self.began = time.monotonic()
+        self.outcome: Any = None
+        self.doomed = False  # failed whatever it says
+        self.open: dict[Any, Callable[[bytes], None]] = {}
+        self.comm: Any = None
+        self.outbox = bytearray()
+        self.writing = False
+        self.frames = FrameReader()
+        self.rest: dict[str, bytes] = {}
+        comm, comm_address = self._listen(self._accept_comm)
+        logs, logs_address = self._listen(self._accept_logs)
+        self.listeners = [comm, logs]
+        try:
+            self.process = subprocess.Popen(
+                [*boss.command, f"--comm={comm_address}", f"--logs={logs_address}"],
+                env=boss.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                # Ctrl-C is for this process alone, which ends its tasks as Airflow does.
+                start_new_session=True,
+            )
+        except OSError:
+            self._close_listeners()
+            raise
+        for stream, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr")):
+            assert stream is not None
+            os.set_blocking(stream.fileno(), False)
+            self._watch(stream, lambda data, name=name: self._take_lines(name, data))  # type: ignore[misc]
+
+    def _listen(self, accept: Callable[[Any], None]) -> tuple[Any, str]:
+        import socket
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        self.boss.selector.register(listener, 1, lambda events: self._take_connection(listener, accept))
+        return listener, f"127.0.0.1:{listener.getsockname()[1]}"
+
+    def _take_connection(self, listener: Any, accept: Callable[[Any], None]) -> None:
+        try:
+            sock, address = listener.accept()
+        except OSError:
+            return
+        if not _is_own_connection(address[1], listener.getsockname()[1]):
+            sock.close()
+            return
+        self.boss.selector.unregister(listener)
+        self.listeners.remove(listener)
+        listener.close()
+        sock.setblocking(False)
+        accept(sock)
+
+    def _close_listeners(self) -> None:
+        for each in self.listeners:
+            self.boss.selector.unregister(each)
+            each.close()
+        self.listeners = []
+
+    def _accept_comm(self, sock: Any) -> None:
+        self.comm = sock
+        self._watch(sock, self._take_frames)
+        self._send(encode_response(0, self.boss.startup_details(self.instance).to_body()))
+
+    def _accept_logs(self, sock: Any) -> None:
+        self._watch(sock, lambda data: self._take_lines("logs", data))
+
+    # --- bytes
+
+    def _watch(self, stream: Any, take: Callable[[bytes], None]) -> None:
+        self.open[stream] = take
+        self.boss.selector.register(stream, 1, lambda events: self._serve(stream, events))
+
+    def _serve(self, stream: Any, events: int) -> None:
+        if events & 2:
+            self._flush()
+        if events & ~2:
+            self._read(stream)
+
+    def _read(self, stream: Any) -> bool:
+        """Take what has come; False when there is nothing now, or never again."""
+        try:
+            data = os.read(stream.fileno(), 256 * 1024)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._close(stream)
+            return False
+        self.open[stream](data)
+        return stream in self.open
+
+    def _close(self, stream: Any) -> None:
+        if self.open.pop(stream, None) is not None:
+            self.boss.selector.unregister(stream)
+            stream.close()
+            if stream is self.comm:
+                self.comm = None
+
+    def _send(self, frame: bytes | memoryview) -> None:
+        self.outbox += frame
+        self._flush()
+
+    def _flush(self) -> None:
+        if self.comm is None:
+            return
+        try:
+            while self.outbox:
+                del self.outbox[: self.comm.send(self.outbox)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.outbox.clear()
+        if self.writing != bool(self.outbox):
+            self.writing = not self.writing
+            key = self.boss.selector.get_key(self.comm)
+            self.boss.selector.modify(self.comm, 3 if self.writing else 1, key.data)
+
+    def _take_frames(self, data: bytes) -> None:
+        self.frames.feed(data)
+        try:
+            while (payload := self.frames.next_frame()) is not None:
+                request_id, body, _ = decode_request(payload)
+                self._answer(request_id, body or {})
+        except BundleError as error:
+            self.boss.view.note(self.instance, f"the task sent what no supervisor understands: {error}", "error")
+            self._close(self.comm)
+
+    def _answer(self, request_id: int, body: dict[str, Any]) -> None:
+        message = decode_message(body)
+        if message.type in _TERMINAL_MESSAGES:
+            self.outcome = message
+            self._send(encode_response(request_id))
+            return
+        try:
+            answer = self.boss.store.answer(message, self.instance)
+            frame = encode_response(request_id, None if answer is None else answer.to_body())
+        except AirflowRuntimeError as refusal:
+            frame = encode_response(request_id, None, refusal.error.to_body())
+        self._send(frame)
+
+    def _take_lines(self, name: str, data: bytes) -> None:
+        *lines, self.rest[name] = (self.rest.get(name, b"") + data).split(b"\n")
+        for line in lines:
+            self._take_line(name, line)
+
+    def _take_line(self, name: str, line: bytes) -> None:
+        import json
+
+        text = line.decode("utf-8", "replace")
+        record: Any = None
+        if name == "logs":
+            try:
+                record = json.loads(text)
+            except ValueError:
+                pass
+        if not isinstance(record, dict):
+            record = {"event": text.rstrip("\r"), "level": "info", "logger": f"task.{name}"}
+        self.boss.view.log(self.instance, record)
+
+    # --- the end
+
+    def collect(self) -> None:
+        """Take what the ended process has left in pipes and sockets, and close them."""
+        self._close_listeners()
+        for stream in list(self.open):
+            while self._read(stream):
+                pass
+            self._close(stream)
+        for name, line in self.rest.items():
+            if line:
+                self._take_line(name, line)
+
+    def signal(self, number: int) -> None:
+        """Send a signal: SIGKILL to all that the task has started, others, like Airflow, to the process alone."""
+        import signal
+
+        try:
+            if number == signal.SIGKILL:
+                os.killpg(self.process.pid, number)
+            else:
+                self.process.send_signal(number)
+        except ProcessLookupError:
+            pass
+
+
+def _is_own_connection(port: int, local_port: int) -> bool:
+    """Whether the other end of a loopback connection belongs to this user, so that no other gets the secrets."""
+    ours = f"{os.getuid()}"
+    try:
+        with open("/proc/net/tcp", encoding="ascii") as file:
+            for line in file:
+                fields = line.split()
+                if fields[1].endswith(f":{port:04X}") and fields[2].endswith(f":{local_port:04X}"):
+                    return fields[7] == ours
+    except OSError:
+        pass
+    return True
+
+
+class LocalSupervisor:
+    """Runs Dag runs to their end. Nothing of it is left when `run` returns: no process, no socket, no signal handler.
+
+    :param command: starts this program, without --comm and --logs.
+    :param jobs: so many tasks run at the same time.
+    :param real_delays: whether to wait as long as the Dag says, see `LOCAL_DELAY`.
+    :param replies: what to answer to the questions of human-in-the-loop tasks, by task id.
+    """
+
+    def __init__(
+        self,
+        store: LocalStore,
+        view: LocalView,
+        *,
+        command: Sequence[str],
+        jobs: int,
+        real_delays: bool = False,
+        mark_success: str | None = None,
+        replies: Mapping[str, str] | None = None,
+    ) -> None:
+        import selectors
+
+        self.store, self.view = store, view
+        self.command, self.jobs = list(command), jobs
+        self.real_delays = real_delays
+        self.mark_success = mark_success
+        self.environment = {**os.environ, "PYINSTALLER_RESET_ENVIRONMENT": "1"}
+        # Regular files can be polled, which the terminal's place may be taken by.
+        self.selector = selectors.PollSelector()
+        self.runs: list[LocalRun] = []
+        self.queue: list[LocalInstance] = []
+        self.tasks: list[_LocalTask] = []
+        self.waiting: list[LocalInstance] = []  # for a trigger
+        self.fired: list[tuple[LocalInstance, int, Any]] = []
+        self.questions = LocalQuestions(self, replies or {})
+        self.interrupted = 0
+        self.killing: float | None = None
+        self.wake_read, self.wake_write = os.pipe()
+        for fd in (self.wake_read, self.wake_write):
+            os.set_blocking(fd, False)
+        store.start_run = self.add
+
+    def add(self, run: LocalRun) -> None:
+        run.on_change = self.view.changed
+        self.runs.append(run)
+        self.view.started(run)
+
+    def run(self, first: LocalRun) -> int:
+        """Run a Dag run, and those it triggers; return 0 when it succeeded, 1 when not, 128 + signal when ended."""
+        import signal
+
+        self.add(first)
+        handlers: dict[int, Any] = {signal.SIGCHLD: lambda *_: None}
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            handlers[number] = lambda number, frame: self._interrupt(number)
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        old_wakeup = signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
+        self.selector.register(self.wake_read, 1, lambda events: self._drain())
+        try:
+            while self._advance():
+                for key, events in self.selector.select(self._pause()):
+                    self._dispatch(key, events)
+                self._reap()
+                self.view.refresh()
+        finally:
+            for task in self.tasks:
+                task.signal(signal.SIGKILL)
+                task.process.wait()
+                task.collect()
+            signal.set_wakeup_fd(old_wakeup)
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            self.questions.close()
+            self.selector.close()
+            os.close(self.wake_read)
+            # The other end stays: a trigger's thread may still write to it.
+        if self.interrupted:
+            return 128 + self.interrupted
+        return 0 if first.state == "success" else 1
+
+    def _dispatch(self, key: Any, events: int) -> None:
+        try:
+            current = self.selector.get_key(key.fileobj)
+        except (KeyError, ValueError):
+            return  # Closed by what came before it in the same round.
+        if current.fileobj is key.fileobj:
+            current.data(events)
+
+    def _interrupt(self, number: int) -> None:
+        import signal
+
+        if self.interrupted:
+            self.killing = 0.0
+        else:
+            self.view.say("ending the tasks; once more ends them at once")
+            self.killing = time.monotonic() + LOCAL_GRACE
+        self.interrupted = self.interrupted or number
+        for task in self.tasks:
+            task.instance.stopped = True
+            task.signal(signal.SIGTERM if self.killing else signal.SIGKILL)
+
+    def _drain(self) -> None:
+        try:
+            while os.read(self.wake_read, 4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _pause(self) -> float | None:
+        """Return how many seconds may pass until something is due; None for any number."""
+        if any(run.dirty and run.state is None for run in self.runs):
+            return 0.0
+        now = time.monotonic()
+        moments = [each.due for run in self.runs for each in run if each.state in ("up_for_retry", "up_for_reschedule")]
+        moments += self.questions.deadlines()
+        for run in self.runs:
+            if run.state is None and run.dag.dagrun_timeout:
+                moments.append(run.began + run.dag.dagrun_timeout.total_seconds())
+        if self.killing:
+            moments.append(self.killing)
+        if self.view.seconds_between:
+            moments.append(now + self.view.seconds_between)
+        return max(0.0, min(moments) - now) if moments else None
+
+    def _advance(self) -> bool:
+        """Do all that needs no waiting; False when everything has ended."""
+        import signal
+
+        if self.interrupted:
+            if self.killing is not None and time.monotonic() >= self.killing:
+                for task in self.tasks:
+                    task.signal(signal.SIGKILL)
+                self.killing = None
+            return bool(self.tasks)
+        self._resume_fired()
+        self.questions.proceed()
+        now = time.monotonic()
+        for run in list(self.runs):
+            if run.state is not None:
+                continue
+            limit = run.dag.dagrun_timeout
+            if limit and now >= run.began + limit.total_seconds():
+                self._time_out(run)
+                continue
+            if any(each.due <= now for each in run if each.state in ("up_for_retry", "up_for_reschedule")):
+                run.dirty = True
+            self.queue += run.schedule()
+            run.conclude()
+            if run.state is not None:
+                self._ended(run)
+        self._start_queued()
+        return bool(self.tasks) or any(run.state is None for run in self.runs)
+
+    def _time_out(self, run: LocalRun) -> None:
+        run.end("failed", f"it took longer than its dagrun_timeout of {run.dag.dagrun_timeout}")
+        for task in self.tasks:
+            if task.instance.run is run:
+                self._doom(task)
+        for each in run:
+            if each.state not in _LOCAL_DONE:
+                each.move("skipped")
+        self._ended(run)
+
+    def _doom(self, task: _LocalTask) -> None:
+        import signal
+
+        task.doomed = True
+        task.signal(signal.SIGTERM)
+
+    def _ended(self, run: LocalRun) -> None:
+        self.queue = [each for each in self.queue if each.run is not run]
+        self.questions.drop(run)
+        self._run_dag_callbacks(run)
+
+    def _start_queued(self) -> None:
+        import re
+
+        kept: list[LocalInstance] = []
+        for instance in self.queue:
+            if instance.state != "scheduled":
+                continue
+            if self.mark_success and re.fullmatch(self.mark_success, instance.task.task_id):
+                instance.move("success")
+                continue
+            if len(self.tasks) >= self.jobs or not self._has_room(instance):
+                kept.append(instance)
+                continue
+            instance.lines, instance.error = [], None
+            instance.began = time.monotonic()
+            if not instance.next_method:
+                instance.start_date = utcnow()
+            instance.move("running")
+            self.tasks.append(_LocalTask(self, instance))
+        self.queue = kept
+
+    def _has_room(self, instance: LocalInstance) -> bool:
+        task, run = instance.task, instance.run
+        running = [each.instance for each in self.tasks]
+        same = [each for each in running if each.task.task_id == task.task_id and each.run.dag is run.dag]
+        limits = (
+            (run.dag.max_active_tasks, sum(each.run is run for each in running)),
+            (task.max_active_tis_per_dag, len(same)),
+            (task.max_active_tis_per_dagrun, sum(each.run is run for each in same)),
+        )
+        return all(limit is None or count < limit for limit, count in limits)
+
+    def startup_details(self, instance: LocalInstance) -> StartupDetails:
+        """Return what a task is started with."""
+        run, task = instance.run, instance.task
+        place = (run.dag.dag_id, run.run_id, task.task_id)
+        keys = [
+            key[3]
+            for key, rows in self.store.xcoms.items()
+            if key[:3] == place and (instance.map_index < 0 or instance.map_index in rows)
+        ]
+        context: dict[str, Any] = {
+            "dag_run": run.message,
+            "task_reschedule_count": len(instance.reschedules),
+            "max_tries": instance.max_tries,
+            "should_retry": bool(instance.max_tries) and instance.try_number <= instance.max_tries,
+            "xcom_keys_to_clear": [] if instance.next_method else keys,
+        }
+        if instance.next_method:
+            context.update(
+                next_method=instance.next_method, next_kwargs=instance.next_kwargs, start_date=instance.start_date
+            )
+        return StartupDetails(
+            ti=TaskInstance(
+                id=instance.id,
+                task_id=task.task_id,
+                dag_id=run.dag.dag_id,
+                run_id=run.run_id,
+                try_number=instance.try_number,
+                map_index=instance.map_index,
+                dag_version_id=instance.id,
+                queue=task.queue,
+                hostname=os.uname().nodename,
+            ),
+            dag_rel_path=run.dag.relative_fileloc or "",
+            bundle_info=BundleInfo(name="local"),
+            start_date=utcnow(),
+            ti_context=TIRunContext(**context),
+            sentry_integration="",
+        )
+
+    # --- how tasks end
+
+    def _reap(self) -> None:
+        for task in list(self.tasks):
+            code = task.process.poll()
+            if code is not None:
+                task.collect()
+                self.tasks.remove(task)
+                task.instance.seconds += time.monotonic() - task.began
+                self._finish(task, code)
+
+    def _finish(self, task: _LocalTask, code: int) -> None:
+        """Give an instance the state that the message, the exit code and Airflow's supervisor make of it."""
+        instance, outcome = task.instance, task.outcome
+        kind = None if outcome is None else outcome.type
+        if instance.state != "running":
+            return  # The run has ended without it.
+        label = getattr(outcome, "rendered_map_index", None)
+        instance.map_label = label or instance.map_label
+        instance.next_method, instance.next_kwargs = None, None
+        if task.doomed:
+            instance.move("failed")
+        elif kind is None:
+            self._finish_silent(instance, code)
+        elif kind == "SucceedTask" and code:
+            self.view.note(
+                instance, f"reported success and then ended with exit code {code}: that is a failure", "error"
+            )
+            instance.move("failed")
+        elif kind == "SucceedTask":
+            self.store.note_asset_events(instance, outcome)
+            instance.move("success")
+        elif kind == "TaskState":
+            instance.move(outcome.state)
+        elif kind == "RetryTask":
+            self._retry(instance, outcome.retry_delay_seconds)
+        elif kind == "RescheduleTask":
+            instance.reschedules.append(instance.start_date or utcnow())
+            self._put_off(instance, "up_for_reschedule", (outcome.reschedule_date - utcnow()).total_seconds())
+        elif kind == "DeferTask":
+            instance.next_method, instance.next_kwargs = outcome.next_method, outcome.next_kwargs
+            instance.move("deferred")
+            if not self.interrupted:
+                self._wait_for_trigger(instance, outcome)
+        else:
+            instance.next_method, instance.next_kwargs = outcome.next_method, outcome.next_kwargs
+            instance.move("awaiting_input")
+            self.questions.ask(instance, outcome.timeout)
+        if instance.state == "failed" and instance.run.dag.fail_fast:
+            for each in instance.run.fail_fast(instance):
+                self._doom(next(other for other in self.tasks if other.instance is each))
+
+    def _finish_silent(self, instance: LocalInstance, code: int) -> None:
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if not code:
+            self.view.note(
+                instance, "ended without saying how: with exit code 0 Airflow takes it for a success", "warning"
+            )
+            instance.move("success")
+            return
+        self.view.note(instance, f"the process {how} without saying how the task went", "error")
+        if instance.max_tries and instance.try_number <= instance.max_tries:
+            self._retry(instance, None)
+        else:
+            instance.move("failed")
+
+    def _retry(self, instance: LocalInstance, delay: float | None) -> None:
+        task = instance.task
+        if delay is None:
+            delay = task.retry_delay.total_seconds()
+            factor = task.retry_exponential_backoff or 1.0
+            if factor > 1.0:
+                delay = min(max(1.0, delay * factor ** (instance.try_number - 1)), 24 * 60 * 60)
+                if task.max_retry_delay:
+                    delay = min(delay, task.max_retry_delay.total_seconds())
+        instance.new_try()
+        self._put_off(instance, "up_for_retry", delay)
+
+    def _put_off(self, instance: LocalInstance, state: str, delay: float) -> None:
+        wait = self.shortened(delay)
+        instance.due = time.monotonic() + wait
+        instance.move(state)
+        if wait < delay and state == "up_for_retry":
+            self.view.note(instance, f"tried again in {wait:g} s instead of {delay:g} s; --real-delays waits", "info")
+
+    def shortened(self, delay: float) -> float:
+        return max(0.0, delay if self.real_delays else min(delay, LOCAL_DELAY))
+
+    # --- triggers
+
+    def _wait_for_trigger(self, instance: LocalInstance, outcome: Any) -> None:
+        """Run the trigger of a deferred task in a thread; what it fires wakes the loop."""
+        import threading
+
+        limit = outcome.trigger_timeout and outcome.trigger_timeout.total_seconds()
+        threading.Thread(
+            target=self._watch_trigger,
+            args=(instance, instance.try_number, outcome.classpath, outcome.trigger_kwargs, limit),
+            daemon=True,
+        ).start()
+
+    def _watch_trigger(self, instance: LocalInstance, attempt: int, path: str, kwargs: Any, limit: Any) -> None:
+        import asyncio
+
+        try:
+            event: Any = asyncio.run(self._first_event(path, kwargs, limit))
+        except BaseException as error:
+            event = error
+        self.fired.append((instance, attempt, event))
+        os.write(self.wake_write, b"\0")
+
+    async def _first_event(self, path: str, kwargs: Any, limit: float | None) -> Any:
+        import asyncio
+
+        try:
+            trigger = import_string(path)(**deserialize_next_kwargs(kwargs))
+        except Exception as error:
+            raise TaskDeferralError(
+                f"cannot wait for trigger {path} here: {type(error).__name__}: {error}. Its package must be one that "
+                "the Dag file declares; without it, answer for the task with --mark-success-pattern"
+            ) from error
+
+        async def first() -> Any:
+            if type(trigger).run is airflow_name("BaseTrigger").run:
+                return await LocalTriggers(self).wait(trigger)
+            events = trigger.run()
+            try:
+                async for event in events:
+                    return event
+            finally:
+                await events.aclose()
+                await trigger.cleanup()
+            raise TaskDeferralError("Trigger exited without firing an event")
+
+        return await asyncio.wait_for(first(), limit)
+
+    def _resume_fired(self) -> None:
+        import asyncio
+        import traceback
+
+        while self.fired:
+            instance, attempt, event = self.fired.pop(0)
+            if instance.state != "deferred" or instance.try_number != attempt:
+                continue
+            if isinstance(event, BaseException):
+                timed_out = isinstance(event, asyncio.TimeoutError)
+                instance.next_method = "__fail__"
+                instance.next_kwargs = {"error": "Trigger timeout" if timed_out else str(event) or "Trigger failure"}
+                if not timed_out and not isinstance(event, TaskDeferralError):
+                    instance.next_kwargs["traceback"] = traceback.format_exception(
+                        type(event), event, event.__traceback__
+                    )
+                self._requeue(instance)
+            elif getattr(event, "task_instance_state", None):
+                for key, value in (event.xcoms or {}).items():
+                    place = (instance.run.dag.dag_id, instance.run.run_id, instance.task.task_id, key)
+                    self.store.set_xcom(place, serialize_value(value), instance.map_index, None)
+                instance.next_method = None
+                instance.move(str.__str__(event.task_instance_state))
+            else:
+                self.resume(instance, event.payload)
+
+    def resume(self, instance: LocalInstance, payload: Any) -> None:
+        """Let a task go on that has waited for an event."""
+        instance.next_kwargs = {**(instance.next_kwargs or {}), "event": serialize_value(payload)}
+        self._requeue(instance)
+
+    def _requeue(self, instance: LocalInstance) -> None:
+        instance.state = "scheduled"
+        self.queue.append(instance)
+
+    # --- callbacks of the Dag
+
+    def _run_dag_callbacks(self, run: LocalRun) -> None:
+        """Call `on_success_callback` or `on_failure_callback` of the Dag, in this process as `dag.test()` does."""
+        failed = run.state == "failed"
+        callbacks = run.dag.on_failure_callback if failed else run.dag.on_success_callback
+        if not callbacks or run.only is not None:
+            return
+        last = max((each for each in run if each.state == run.state), key=lambda each: each.began or 0.0, default=None)
+        context: Any = {"dag": run.dag, "run_id": run.run_id}
+        try:
+            if last is not None:
+                context = RuntimeTaskInstance(self.startup_details(last), last.task).get_template_context()
+            context["reason"] = run.reason or ("task_failure" if failed else "success")
+            for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
+                callback(context)
+        except BaseException as error:
+            log_event("error", "A callback of the Dag failed", exc_info=error)
+
+
+class LocalTriggers:
+    """Waits for what the standard provider's triggers wait for; in a bundle these have no code of their own."""
+
+    def __init__(self, boss: LocalSupervisor) -> None:
+        self.boss = boss
+        self.client = LocalClient(boss.store)
+
+    async def wait(self, trigger: Any) -> Any:
+        """Return the event of a trigger.
+
+        :raises TaskDeferralError: when nobody here knows how to wait for it.
+        """
+        for cls in type(trigger).__mro__:
+            method = getattr(self, f"_{cls.__name__}", None)
+            if method is not None:
+                return await method(trigger)
+        raise TaskDeferralError(
+            f"nothing here can wait for {trigger!r}: it runs in Airflow's triggerer only; answer for the task with "
+            "--mark-success-pattern"
+        )
+
+    async def _DateTimeTrigger(self, trigger: Any) -> Any:
+        import asyncio
+
+        await asyncio.sleep(self.boss.shortened((trigger.moment - utcnow()).total_seconds()))
+        if trigger.end_from_trigger:
+            return airflow_name("TaskSuccessEvent")()
+        return airflow_name("TriggerEvent")(trigger.moment)
+
+    async def _FileTrigger(self, trigger: Any) -> Any:
+        import asyncio
+        import glob
+
+        while True:
+            for path in glob.glob(trigger.filepath, recursive=trigger.recursive):
+                if os.path.isfile(path) or any(files for _, _, files in os.walk(path)):
+                    return airflow_name("TriggerEvent")(True)
+            await asyncio.sleep(self.boss.shortened(trigger.poke_interval))
+
+    async def _DagStateTrigger(self, trigger: Any) -> Any:
+        import asyncio
+
+        wanted = len(trigger.run_ids or trigger.execution_dates or ())
+        query = {"dag_id": trigger.dag_id, "run_ids": trigger.run_ids, "logical_dates": trigger.execution_dates}
+        while self._ask(GetDRCount(**query, states=[str.__str__(each) for each in trigger.states])).count < wanted:
+            await asyncio.sleep(self.boss.shortened(trigger.poll_interval))
+        path, data = trigger.serialize()
+        for run_id in trigger.run_ids or ():
+            data[run_id] = str.__str__(self._ask(GetDagRunState(dag_id=trigger.dag_id, run_id=run_id)).state)
+        return airflow_name("TriggerEvent")((path, data))
+
+    async def _WorkflowTrigger(self, trigger: Any) -> Any:
+        import asyncio
+
+        wanted = len(trigger.run_ids or trigger.logical_dates or ())
+        while True:
+            for status in ("failed", "skipped"):
+                states = getattr(trigger, f"{status}_states")
+                if states and self._count(trigger, states):
+                    return airflow_name("TriggerEvent")({"status": status})
+            if self._count(trigger, trigger.allowed_states) == wanted:
+                return airflow_name("TriggerEvent")({"status": "success"})
+            await asyncio.sleep(self.boss.shortened(trigger.poke_interval))
+
+    def _count(self, trigger: Any, states: Any) -> int:
+        query: dict[str, Any] = {
+            "dag_id": trigger.external_dag_id,
+            "run_ids": trigger.run_ids,
+            "logical_dates": trigger.logical_dates,
+        }
+        wanted = [str.__str__(each) for each in states or ()]
+        if trigger.external_task_ids:
+            ids = list(trigger.external_task_ids)
+            return self._ask(GetTICount(**query, task_ids=ids, states=wanted)).count // len(ids)
+        if trigger.external_task_group_id:
+            found = self._ask(GetTaskStates(**query, task_group_id=trigger.external_task_group_id)).task_states
+            return sum(all(state in wanted for state in run.values()) for run in found.values())
+        return self._ask(GetDRCount(**query, states=wanted)).count
+
+    def _ask(self, message: Message) -> Any:
+        return self.client.send(message)
+
+
+# --- questions to a person --------------------------------------------------------------------------------------------
+
+
+class LocalQuestions:
+    """Asks on the terminal what human-in-the-loop tasks ask, one question at a time; standard input has the answers.
+
+    :param replies: answers known beforehand, by task id: options separated by commas, or a JSON object of
+        `chosen_options` and `params_input`.
+    """
+
+    def __init__(self, boss: LocalSupervisor, replies: Mapping[str, str]) -> None:
+        self.boss, self.replies = boss, replies
+        self.pending: list[tuple[LocalInstance, float | None]] = []
+        self.chosen: list[str] | None = None
+        self.filled: dict[str, Any] = {}
+        self.asked = False
+        self.lines: list[str] = []
+        self.rest = b""
+        self.listening = False
+        self.ended = False
+
+    def ask(self, instance: LocalInstance, timeout: Any) -> None:
+        question = self.boss.store.questions[instance.id]
+        reply = self.replies.get(instance.place, self.replies.get(instance.task.task_id))
+        if reply is not None:
+            try:
+                chosen, filled = self._read_reply(question, reply)
+            except ValueError as error:
+                self._fail(instance, f"--answer {instance.task.task_id}={reply}: {error}")
+            else:
+                self._resume(instance, chosen, filled)
+            return
+        limit = None if timeout is None else time.monotonic() + timeout.total_seconds()
+        self.pending.append((instance, limit))
+
+    def _read_reply(self, question: Any, reply: str) -> tuple[list[str], dict[str, Any]]:
+        filled = self._defaults(question)
+        if reply.lstrip().startswith("{"):
+            import json
+
+            given = json.loads(reply)
+            filled.update(given.get("params_input") or {})
+            return self._choose(question, ",".join(given.get("chosen_options") or ())), filled
+        return self._choose(question, reply), filled
+
+    @staticmethod
+    def _defaults(question: Any) -> dict[str, Any]:
+        return {
+            name: param["value"] if isinstance(param, dict) and "value" in param else param
+            for name, param in (question.params or {}).items()
+        }
+
+    @staticmethod
+    def _choose(question: Any, text: str) -> list[str]:
+        """Read options by their number or text; none given means the defaults.
+
+        :raises ValueError: for what is no option, or too many.
+        """
+        names = [text.strip()] if text.strip() in question.options else [each.strip() for each in text.split(",")]
+        names = [each for each in names if each]
+        if not names and question.defaults:
+            return list(question.defaults)
+        chosen = []
+        by_name = {each.lower(): each for each in question.options}
+        for name in names:
+            if name.lower() in by_name:
+                chosen.append(by_name[name.lower()])
+            elif name.isdigit() and 0 < int(name) <= len(question.options):
+                chosen.append(question.options[int(name) - 1])
+            else:
+                raise ValueError(f"{name!r} is none of {', '.join(question.options)}{_nearest(name, question.options)}")
+        if not chosen or len(chosen) > 1 and not question.multiple:
+            raise ValueError(f"choose {'some' if question.multiple else 'one'} of {', '.join(question.options)}")
+        return chosen
+
+    def deadlines(self) -> list[float]:
+        return [limit for _, limit in self.pending if limit is not None]
+
+    def drop(self, run: LocalRun) -> None:
+        self.pending = [pair for pair in self.pending if pair[0].run is not run]
+
+    def proceed(self) -> None:
+        """Ask what is to be asked, take what was answered, and end what took too long."""
+        now = time.monotonic()
+        for instance, limit in list(self.pending):
+            if limit is not None and now >= limit:
+                self._give_up(instance, "the time for an answer is over")
+        while self.pending:
+            instance = self.pending[0][0]
+            if not self.asked:
+                self.boss.view.ask(self._text(instance))
+                self.asked = True
+            if self.lines:
+                self._take(instance, self.lines.pop(0))
+            elif self.ended:
+                self._give_up(instance, "standard input has ended")
+            else:
+                self._listen()
+                return
+        self.close()
+
+    def _text(self, instance: LocalInstance) -> str:
+        question = self.boss.store.questions[instance.id]
+        if self.chosen is not None:
+            name = str(self._open_param(question))
+            return f"  {name} [{self._defaults(question)[name]}]: "
+        lines = [f"? {instance.label}: {question.subject}"]
+        lines += [f"  {line}" for line in (question.body or "").splitlines()]
+        for number, option in enumerate(question.options, 1):
+            default = " (default)" if option in (question.defaults or ()) else ""
+            lines.append(f"  {number}. {option}{default}")
+        return "\n".join([*lines, f"  {'numbers, separated by commas' if question.multiple else 'number'}: "])
+
+    def _open_param(self, question: Any) -> str | None:
+        return next((name for name in question.params or () if name not in self.filled), None)
+
+    def _take(self, instance: LocalInstance, line: str) -> None:
+        question = self.boss.store.questions[instance.id]
+        self.asked = False
+        if self.chosen is None:
+            try:
+                self.chosen = self._choose(question, line)
+            except ValueError as error:
+                self.boss.view.say(f"  {error}")
+                return
+        else:
+            self.filled[str(self._open_param(question))] = self._param_value(question, line)
+        if self._open_param(question) is None:
+            self._resume(instance, self.chosen, self.filled)
+
+    def _param_value(self, question: Any, line: str) -> Any:
+        import json
+
+        default = self._defaults(question)[str(self._open_param(question))]
+        if not line.strip() or isinstance(default, str):
+            return line.strip() or default
+        try:
+            return json.loads(line)
+        except ValueError:
+            return line.strip()
+
+    def _resume(self, instance: LocalInstance, chosen: Any, filled: dict[str, Any], timed_out: bool = False) -> None:
+        self._forget(instance)
+        payload = {
+            "chosen_options": chosen,
+            "params_input": filled,
+            "responded_at": utcnow(),
+            "responded_by_user": None,
+            "timedout": timed_out,
+        }
+        self.boss.resume(instance, payload)
+
+    def _give_up(self, instance: LocalInstance, why: str) -> None:
+        question = self.boss.store.questions[instance.id]
+        if question.defaults:
+            self.boss.view.note(instance, f"{why}: taking the defaults, {', '.join(question.defaults)}", "warning")
+            self._resume(instance, list(question.defaults), self._defaults(question), timed_out=True)
+        else:
+            self._fail(instance, f"{why}, without an answer: give one with --answer {instance.task.task_id}=...")
+
+    def _fail(self, instance: LocalInstance, why: str) -> None:
+        self._forget(instance)
+        self.boss.resume(instance, {"error": why, "error_type": "timeout"})
+
+    def _forget(self, instance: LocalInstance) -> None:
+        if self.pending and self.pending[0][0] is instance:
+            self.asked, self.chosen, self.filled = False, None, {}
+        self.pending = [pair for pair in self.pending if pair[0] is not instance]
+
+    def _listen(self) -> None:
+        if not self.listening:
+            self.boss.selector.register(0, 1, lambda events: self._receive())
+            self.listening = True
+
+    def _receive(self) -> None:
+        try:
+            data = os.read(0, 4096)
+        except OSError:
+            data = b""
+        if not data:
+            self.ended = True
+            if self.rest:
+                data = b"\n"
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        self.lines += [line.decode("utf-8", "replace") for line in lines]
+        if self.ended:
+            self.close()
+
+    def close(self) -> None:
+        if self.listening:
+            self.boss.selector.unregister(0)
+            self.listening = False
+        self.boss.view.ask(None)
+
+
+# --- what a person sees -----------------------------------------------------------------------------------------------
+
+_STATE_COLOURS = {
+    "success": "32", "failed": "31", "upstream_failed": "33", "skipped": "35", "removed": "2", "running": "36",
+    "up_for_retry": "33", "up_for_reschedule": "36", "deferred": "36", "awaiting_input": "1;33", "scheduled": "2",
+}  # fmt: skip
+_STATE_SIGNS = {
+    "success": "✔", "failed": "✘", "upstream_failed": "⊘", "skipped": "»", "removed": "-", "running": "▶",
+    "up_for_retry": "↻", "up_for_reschedule": "◷", "deferred": "◷", "awaiting_input": "?", "scheduled": "·",
+}  # fmt: skip
+_PLAIN_SIGNS = {**dict.fromkeys(_STATE_SIGNS, "-"), "success": "+", "failed": "x", "running": ">"}
+# Fields of a log record that say nothing here: what every line of a task carries, and what is shown otherwise.
+_QUIET_FIELDS = frozenset(
+    "event level logger timestamp exception ti_id dag_id task_id run_id try_number map_index filename lineno".split()
+)
+# What a live row is for when several instances stand behind it: the first of these states that one of them is in.
+_ROW_STATES = (
+    "awaiting_input", "running", "up_for_retry", "deferred", "up_for_reschedule", "scheduled", None,
+    "failed", "upstream_failed", "success", "skipped", "removed",
+)  # fmt: skip
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h" if minutes >= 60 else f"{minutes}:{rest:02} min"
+
+
+def _cells(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
+    )
+
+
+def _fitted(text: str, width: int) -> str:
+    """Cut a text to a number of columns, without what moves the cursor."""
+    text = "".join(each if each.isprintable() else " " for each in text)
+    if _cells(text) <= width:
+        return text
+    while text and _cells(text) > width - 1:
+        text = text[: -max(1, (_cells(text) - width) // 2)]
+    return f"{text}…"
+
+
+def _format_traceback(errors: Any) -> str:
+    """Write an exception as it comes in a log record the way Python writes one, the lines of the source too."""
+    import linecache
+
+    parts = []
+    # The record starts with what was raised last, Python with what came first.
+    for number, error in enumerate(reversed(errors)):
+        lines = ["Traceback (most recent call last):"] if error.get("frames") else []
+        for frame in error.get("frames") or ():
+            lines.append(f'  File "{frame["filename"]}", line {frame["lineno"]}, in {frame["name"]}')
+            source = linecache.getline(frame["filename"], frame["lineno"]).strip()
+            if source:
+                lines.append(f"    {source}")
+        value = error.get("exc_value") or ""
+        lines.append(f"{error.get('exc_type')}: {value}" if value else str(error.get("exc_type")))
+        lines += error.get("exc_notes") or ()
+        if number + 1 < len(errors):
+            # The next one, which this one has led to, says whether it was raised from it.
+            direct = error.get("is_cause")
+            lines += ["", "The above exception was the direct cause of the following exception:" if direct else
+                      "During handling of the above exception, another exception occurred:", ""]  # fmt: skip
+        parts += lines
+    return "\n".join(parts)
+
+
+class LocalView:
+    """Tells of a run line by line: what tasks log, behind their name, and the state each has reached."""
+
+    seconds_between = 0.0  # redraw so often; 0 for never
+
+    def __init__(self, stream: Any, colour: bool, unicode: bool) -> None:
+        self.stream = stream
+        self.colour = colour
+        self.signs = _STATE_SIGNS if unicode else _PLAIN_SIGNS
+        self.unicode = unicode
+        self.runs: list[LocalRun] = []
+        self.width = 0
+        self.question: str | None = None
+
+    def paint(self, text: str, code: str | None) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
+
+    def write(self, text: str) -> None:
+        self.stream.write(text if self.unicode else text.encode("ascii", "replace").decode())
+        self.stream.flush()
+
+    def started(self, run: LocalRun) -> None:
+        self.runs.append(run)
+        self.width = min(30, max([self.width, *(len(each.label) for each in run)], default=0))
+        self.say(f"{run.dag.dag_id}: run {run.run_id}, {len(run.instances)} {_plural('task', len(run.instances))}")
+
+    def changed(self, instance: LocalInstance) -> None:
+        state = instance.state
+        if state in _LOCAL_DONE or state in ("up_for_retry", "deferred", "awaiting_input"):
+            took = f" in {_duration(instance.seconds)}" if instance.began is not None and state in _LOCAL_DONE else ""
+            self.line(instance, self.paint(f"{str.__str__(state)}{took}", _STATE_COLOURS.get(str(state))))
+
+    def line(self, instance: LocalInstance, text: str) -> None:
+        self.say(f"{self.paint(instance.label.ljust(self.width), '1')} | {text}")
+
+    def say(self, text: str) -> None:
+        self.write(f"{text}\n")
+
+    def note(self, instance: LocalInstance, text: str, level: str) -> None:
+        """Say something about a task that is not from the task itself."""
+        self.log(instance, {"event": text, "level": level, "logger": "run"})
+
+    def log(self, instance: LocalInstance, record: dict[str, Any]) -> None:
+        """Take a log record of a task; what its runner says of its own doings is left out unless it is a warning."""
+        level = record.get("level", "info")
+        if record.get("exception"):
+            instance.error = record
+        if record.get("logger") == "task" and level in ("debug", "info"):
+            return
+        text = str(record.get("event", ""))
+        extra = [f"{key}={value}" for key, value in record.items() if key not in _QUIET_FIELDS and value is not None]
+        if record.get("exception"):
+            text += f": {_format_traceback(record['exception'][:1]).splitlines()[-1]}"
+        text = redact(" ".join([text, *extra]))
+        if level not in ("info", "debug"):
+            text = self.paint(f"{level.upper()} {text}", "31" if level in ("error", "critical") else "33")
+        for line in text.splitlines() or [""]:
+            instance.lines.append(line)
+            self.logged(instance, line)
+        del instance.lines[:-10]
+
+    def logged(self, instance: LocalInstance, line: str) -> None:
+        self.line(instance, line)
+
+    def ask(self, text: str | None) -> None:
+        """Put a question; None when there is none any more."""
+        self.question = text
+        if text is not None:
+            self.write(text)
+
+    def refresh(self) -> None:
+        """Show what has changed."""
+
+    # --- the end
+
+    def summarize(self, code: int, seconds: float) -> None:
+        """Print the states of all tasks, then the tracebacks of those that failed, then how it went."""
+        for run in self.runs:
+            self._print_table(run)
+        for run in self.runs:
+            for instance in run:
+                if instance.state == "failed" and not instance.stopped:
+                    self._print_failure(instance)
+        for run in self.runs:
+            state = run.state or "interrupted"
+            colour = _STATE_COLOURS.get(state, "33")
+            reason = f": {run.reason}" if run.reason else ""
+            self.say(f"{run.dag.dag_id}: {self.paint(state, f'1;{colour}')} in {_duration(seconds)}{reason}")
+
+    def _print_table(self, run: LocalRun) -> None:
+        rows: list[tuple[str, str, Any, str, str, str]] = []
+        for task_id, found in run.instances.items():
+            instances = list(found.values())
+            mapped = list(found) != [-1]
+            names = [each.state or "not run" for each in instances]
+            state = ", ".join(f"{names.count(each)} {each}" for each in dict.fromkeys(names)) if mapped else names[0]
+            tries = max(each.try_number for each in instances)
+            seconds = sum(each.seconds for each in instances)
+            states = {each.state for each in instances}
+            colour = next(name for name in ("failed", "upstream_failed", *_ROW_STATES) if name in states)
+            label = f"{task_id} [{len(instances)}]" if mapped else task_id
+            rows.append(
+                (label, state, colour, str(tries or ""), _duration(seconds) if tries else "",
+                 self._result(instances))
+            )  # fmt: skip
+        self.say("")
+        widths = [max([len(title), *(len(row[i]) for row in rows)]) for i, title in enumerate(("task", "state"))]
+        head = f"{'task':{widths[0]}}  {'state':{widths[1]}}  tries      time  result"
+        self.say(self.paint(head, "1"))
+        columns = _terminal_width()
+        room = max(20, columns - sum(widths) - 21) if columns else 60
+        for label, state, colour, attempts, took, shown in rows:
+            painted = self.paint(f"{state:{widths[1]}}", _STATE_COLOURS.get(str(colour)))
+            self.say(f"{label:{widths[0]}}  {painted}  {attempts:>5}  {took:>8}  {_fitted(shown, room)}".rstrip())
+        self.say("")
+
+    @staticmethod
+    def _result(instances: list[LocalInstance]) -> str:
+        import json
+
+        run, task_id = instances[0].run, instances[0].task.task_id
+        found = run.store.xcoms.get((run.dag.dag_id, run.run_id, task_id, XCOM_RETURN_KEY), {})
+        if not found:
+            return ""
+        values = [value for _, value in sorted(found.items())]
+        return redact(json.dumps(values[0] if list(found) == [-1] else values, ensure_ascii=False, default=str))
+
+    def _print_failure(self, instance: LocalInstance) -> None:
+        tries = f"try {instance.try_number} of {instance.max_tries + 1}" if instance.try_number else "never started"
+        self.say(self.paint(f"{instance.label} failed, {tries}", "1;31"))
+        if instance.error is not None:
+            self.say(redact(_format_traceback(instance.error["exception"])))
+        self.say("")
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def _terminal_width() -> int:
+    """Columns of the terminal that standard output is; 0 where it is none."""
+    try:
+        return os.get_terminal_size(1).columns if os.isatty(1) else 0
+    except OSError:
+        return 0
+
+
+class LiveView(LocalView):
+    """Redraws a table of the tasks in place: sign, task, state, time and the last line each has logged."""
+
+    seconds_between = 0.1
+
+    def __init__(self, stream: Any, colour: bool, unicode: bool) -> None:
+        super().__init__(stream, colour, unicode)
+        self.drawn = 0  # lines that stand below the last lasting line
+        self.began = time.monotonic()
+        self.last: dict[tuple[int, str], str] = {}
+
+    def changed(self, instance: LocalInstance) -> None:
+        pass
+
+    def logged(self, instance: LocalInstance, line: str) -> None:
+        self.last[id(instance.run), instance.task.task_id] = line
+
+    def say(self, text: str) -> None:
+        self._erase()
+        super().say(text)
+
+    def ask(self, text: str | None) -> None:
+        if text is not None:
+            self.refresh()
+            self.drawn = 0  # It stays above the question; what is typed must not be overwritten.
+        super().ask(text)
+
+    def summarize(self, code: int, seconds: float) -> None:
+        self._erase()
+        super().summarize(code, seconds)
+
+    def _print_failure(self, instance: LocalInstance) -> None:
+        super()._print_failure(instance)
+        if instance.lines:
+            self.say(self.paint(f"the last lines of {instance.label}", "1"))
+            self.say("\n".join(f"  {line}" for line in instance.lines) + "\n")
+
+    def _erase(self) -> None:
+        if self.drawn:
+            self.write(f"\x1b[{self.drawn}F\x1b[J")
+            self.drawn = 0
+
+    def refresh(self) -> None:
+        if self.question is not None:
+            return
+        try:
+            columns, height = os.get_terminal_size(1)
+        except OSError:
+            columns, height = 80, 24
+        lines: list[str] = []
+        for run in self.runs:
+            lines += self._lines(run, columns, max(3, (height - 1) // len(self.runs) - 2))
+        up = f"\x1b[{self.drawn}F" if self.drawn else ""
+        self.write(up + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
+        self.drawn = len(lines)
+
+    def _lines(self, run: LocalRun, columns: int, room: int) -> list[str]:
+        total = sum(len(found) for found in run.instances.values())
+        done = sum(each.state in _LOCAL_DONE for each in run)
+        ended = f", {run.state}" if run.state else ""
+        head = f"{run.dag.dag_id}  {done} of {total} done{ended}  {_duration(time.monotonic() - run.began)}"
+        rows = [self._row(run, task_id, list(found.values())) for task_id, found in run.instances.items()]
+        shown = rows
+        if len(rows) > room:
+            # What moves is shown first, then what failed, then what waits; in the order of the Dag all the same.
+            rank = {"success": 3, "skipped": 3, "removed": 3, None: 2, "failed": 1, "upstream_failed": 2}
+            kept = set(sorted(range(len(rows)), key=lambda i: (rank.get(rows[i][1], 0), i))[: room - 1])
+            shown = [row for i, row in enumerate(rows) if i in kept]
+        width = min(max((len(row[0]) for row in rows), default=0), max(12, columns // 3))
+        room_for_state = max([9, *(len(row[2]) for row in rows)])
+        lines = [self.paint(_fitted(head, columns), "1")]
+        for label, state, word, took, last in shown:
+            colour = _STATE_COLOURS.get(str(state), "2")
+            name = _fitted(label, width).ljust(width)
+            sign = self.signs.get(str(state), " ")
+            word = word.ljust(room_for_state)
+            text = f"{self.paint(sign, colour)} {name}  {self.paint(word, colour)} {took:>9}  "
+            lines.append(text + self.paint(_fitted(last, columns - _cells(name) - len(word) - 16), "2"))
+        if len(shown) < len(rows):
+            lines.append(self.paint(f"  and {len(rows) - len(shown)} more", "2"))
+        return lines
+
+    def _row(self, run: LocalRun, task_id: str, instances: list[LocalInstance]) -> tuple[str, Any, str, str, str]:
+        states = {each.state for each in instances}
+        state = next(each for each in _ROW_STATES if each in states)
+        word = str.__str__(state or "")
+        label = task_id
+        if instances[0].map_index >= 0:
+            done = sum(each.state in _LOCAL_DONE for each in instances)
+            label = f"{task_id} [{len(instances)}]"
+            word = word if done == len(instances) and len(states) == 1 else f"{word} {done}/{len(instances)}".strip()
+        now = time.monotonic()
+        seconds = sum(
+            each.seconds + (now - (each.began or now) if each.state == "running" else 0.0) for each in instances
+        )
+        started = any(each.began is not None for each in instances)
+        last = self.last.get((id(run), task_id), "")
+        return label, state, word, _duration(seconds) if started else "", last
+
+
+# --- the command line of it -------------------------------------------------------------------------------------------
+
+
+class LocalResult:
+    """How a run went: the exit code, the Dag, and the states, see `LocalRun.states`."""
+
+    def __init__(self, code: int, dag: DAG, states: dict[str, Any]) -> None:
+        self.code, self.dag, self.states = code, dag, states
+
+
+def run_command(parsed: Arguments, files: DagFiles) -> LocalResult:
+    """Do what `--run` and its flags say.
+
+    :raises UsageError: for values that make no sense.
+    :raises BundleError: when there is no such Dag or task, or a Dag file cannot be imported.
+    """
+    global supervisor
+    flags = parsed.flags
+    conf = _json_value("--conf", flags.get("--conf", "{}"))
+    if not isinstance(conf, dict):
+        raise UsageError(f"--conf wants a JSON object, got {flags['--conf']}")
+    jobs = _whole_number("--jobs", flags.get("--jobs", str(len(os.sched_getaffinity(0)))), 1)
+    map_index = _whole_number("--map-index", flags["--map-index"], 0) if "--map-index" in flags else None
+    logical_date = _logical_date(flags.get("--logical-date"))
+    for flag in ("--xcom", "--map-index"):
+        if flag in flags and "--task" not in flags:
+            raise UsageError(f"{flag} goes with --task")
+    pattern = flags.get("--mark-success-pattern")
+    if pattern is not None:
+        import re
+
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"--mark-success-pattern {pattern!r} is no regular expression: {error}") from None
+    dags: dict[str, DAG] = {}
+    store = LocalStore(dags)
+    _take_variables(store, flags)
+    _take_connections(store, flags)
+    # Code at the top of a Dag file may ask for a variable or connection.
+    supervisor = LocalClient(store)  # type: ignore[assignment]
+    needs_section("--parse")
+    bag = _load_all(files)
+    dags.update(bag.dags)
+    if flags["--run"] not in dags and bag.import_errors:
+        raise DagFileError("\n".join(bag.import_errors.values()))
+    dag = chosen_dag(bag, "--run", flags["--run"])
+    store.know_assets()
+    replies = _pairs(flags, "--answer", "TASK=OPTION")
+    for task_id in replies:
+        _find_task(dag, "--answer", task_id.partition("[")[0])
+    only = flags.get("--task")
+    if only is not None:
+        _find_task(dag, "--task", only)
+    _check_conf(dag, conf)
+    run_id = flags.get("--run-id") or f"manual__{utcnow().isoformat()}"
+    for place, value in _pairs(flags, "--xcom", "TASK.KEY=JSON").items():
+        _take_xcom(store, dag, run_id, place, _json_value("--xcom", value))
+    first = LocalRun(store, dag, run_id=run_id, logical_date=logical_date, conf=conf, only=only, map_index=map_index)
+    if only is not None:
+        _check_mapping(first, dag.get_task(only), map_index)
+    view = _make_view("--json" in flags)
+    log_channel.connect(lambda line: _show_own_log(view, line))
+    capture_logging()
+    boss = LocalSupervisor(
+        store,
+        view,
+        command=_own_command(files),
+        jobs=jobs,
+        real_delays="--real-delays" in flags,
+        mark_success=pattern,
+        replies=replies,
+    )
+    began = time.monotonic()
+    code = boss.run(first)
+    view.summarize(code, time.monotonic() - began)
+    if store.events:
+        names = dict.fromkeys(event.asset.name for event, _ in store.events)
+        view.say(f"assets updated: {', '.join(names)}")
+    for flag, form, missing in (("--var", "KEY=VALUE", "VARIABLE"), ("--conn", "ID=URI", "CONNECTION")):
+        if code and store.missing.get(missing):
+            wanted = ", ".join(dict.fromkeys(store.missing[missing]))
+            view.say(f"not given: {missing.lower()} {wanted}; give it with {flag} {form}")
+    if "--json" in flags:
+        import json
+
+        print(json.dumps(_report(first), indent=2, default=str))
+    return LocalResult(code, dag, first.states())
+
+
+def _report(run: LocalRun) -> dict[str, Any]:
+    """Return what is known of a run, for a program."""
+    tasks = [
+        {
+            "task_id": each.task.task_id,
+            "map_index": each.map_index,
+            "state": each.state,
+            "try_number": each.try_number,
+            "rendered_map_index": each.map_label,
+            "duration": round(each.seconds, 3),
+        }
+        for each in run
+    ]
+    xcoms = [
+        {"task_id": task_id, "map_index": index, "key": key, "value": value}
+        for (dag_id, run_id, task_id, key), rows in run.store.xcoms.items()
+        if (dag_id, run_id) == (run.dag.dag_id, run.run_id)
+        for index, value in rows.items()
+    ]
+    return {
+        "dag_id": run.dag.dag_id,
+        "run_id": run.run_id,
+        "state": run.state,
+        "reason": run.reason,
+        "states": run.states(),
+        "tasks": tasks,
+        "xcoms": xcoms,
+        "asset_events": [event.to_body() for event, _ in run.store.events],
+    }
+
+
+def _make_view(as_json: bool) -> LocalView:
+    stream = sys.stderr if as_json else sys.stdout
+    unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    live = not as_json and os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
+    colour = live and not os.environ.get("NO_COLOR")
+    return LiveView(stream, colour, unicode) if live else LocalView(stream, colour, unicode)
+
+
+def _show_own_log(view: LocalView, line: bytes) -> None:
+    """Show what a trigger, or a callback of the Dag, has logged in this process."""
+    import json
+
+    record = json.loads(line)
+    if record["level"] in ("debug", "info"):
+        return
+    text = f"{record['level'].upper()} {record['event']}"
+    if record.get("exception"):
+        text += "\n" + _format_traceback(record["exception"])
+    view.say(redact(text))
+
+
+def _own_command(files: DagFiles) -> list[str]:
+    if hasattr(sys, "_MEIPASS"):
+        return [sys.executable]
+    return [sys.executable, os.path.abspath(__file__), *(file.path for file in files.files)]
+
+
+def _whole_number(flag: str, text: str, least: int) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise UsageError(f"{flag} wants a whole number, {least} or more, got {text!r}")
+    return int(text)
+
+
+def _json_value(flag: str, text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {text!r} is no JSON: {error}; strings need quotes, as in '\"text\"'") from None
+
+
+def _logical_date(text: str | None) -> datetime:
+    if text is None:
+        return utcnow()
+    try:
+        return parse_datetime(text)
+    except ValueError as error:
+        raise UsageError(f"--logical-date wants a date, 2026-01-31 or 2026-01-31T06:00:00+00:00: {error}") from None
+
+
+def _pairs(flags: Mapping[str, Any], flag: str, form: str) -> dict[str, str]:
+    found = {}
+    for text in flags.get(flag, ()):
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{flag} wants {form}, got {text!r}")
+        found[name] = value
+    return found
+
+
+def _find_task(dag: DAG, flag: str, task_id: str) -> Any:
+    if task_id not in dag.task_dict:
+        raise UsageError(
+            f"{flag}: Dag {dag.dag_id!r} has no task {task_id!r}{_nearest(task_id, dag.task_dict)}; "
+            f"it has: {', '.join(dag.task_dict)}"
+        )
+    return dag.task_dict[task_id]
+
+
+def _check_conf(dag: DAG, conf: dict[str, Any]) -> None:
+    """Refuse a configuration that does not fit the params before anything starts."""
+    params = dag.params.copy_from("dag")
+    try:
+        params.update(conf)
+        params.validate()
+    except ParamValidationError as error:
+        names = ", ".join(dag.params)
+        raise UsageError(f"{error}; the Dag's params are {names}: give them as --conf '{{\"NAME\": VALUE}}'") from None
+
+
+def _take_xcom(store: LocalStore, dag: DAG, run_id: str, place: str, value: Any) -> None:
+    """Keep a result that a task did not have to run for; of a mapped task, a list of the results of its instances."""
+    task_id, key = place, XCOM_RETURN_KEY
+    if task_id not in dag.task_dict and "." in place:
+        task_id, _, key = place.rpartition(".")
+    task = _find_task(dag, "--xcom", task_id)
+    where = (dag.dag_id, run_id, task_id, key)
+    if task.get_needs_expansion():
+        if not isinstance(value, list):
+            raise UsageError(f"--xcom {place}: {task_id!r} is mapped, so its results are a JSON list")
+        for index, each in enumerate(value):
+            store.set_xcom(where, each, index, None)
+        return
+    length = len(value) if isinstance(value, (list, dict)) and key == XCOM_RETURN_KEY else None
+    store.set_xcom(where, value, -1, length)
+
+
+def _check_mapping(run: LocalRun, task: Any, map_index: int | None) -> None:
+    if not task.get_needs_expansion():
+        if map_index is not None:
+            raise UsageError(f"--map-index: {task.task_id!r} is not mapped")
+        return
+    count = run.expanded_count(task)
+    if count is None:
+        sources = [*task.iter_mapped_dependencies()] if task.is_mapped else []
+        sources += [each for group in task.iter_mapped_task_groups() for each in group.iter_mapped_dependencies()]
+        wanted = " ".join(f"--xcom {name}='[...]'" for name in sorted({each.task_id for each in sources}))
+        raise UsageError(f"{task.task_id!r} is mapped over results that are not there; give them: {wanted}")
+    if map_index is not None and map_index >= count:
+        raise UsageError(f"--map-index {map_index}: {task.task_id!r} has {count} instances, numbered from 0")
+
+
+def _take_variables(store: LocalStore, flags: Mapping[str, Any]) -> None:
+    import json
+
+    given = _read_secrets("--vars", flags["--vars"]) if "--vars" in flags else {}
+    given.update(_pairs(flags, "--var", "KEY=VALUE"))
+    for key, value in given.items():
+        store.variables[key] = value if isinstance(value, str) else json.dumps(value)
+        # What is given here goes before the environment, which a task asks first.
+        os.environ.pop(f"AIRFLOW_VAR_{key.upper()}", None)
+
+
+def _take_connections(store: LocalStore, flags: Mapping[str, Any]) -> None:
+    import json
+
+    given = _read_secrets("--conns", flags["--conns"]) if "--conns" in flags else {}
+    given.update(_pairs(flags, "--conn", "ID=URI"))
+    for conn_id, value in given.items():
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        text = value.strip() if isinstance(value, str) else json.dumps(value)
+        try:
+            made = Connection.from_json(text, conn_id) if text.startswith("{") else Connection.from_uri(text, conn_id)
+        except (ValueError, TypeError, AttributeError, AirflowException) as error:
+            raise UsageError(
+                f"connection {conn_id!r} is neither a URI (type://login:password@host:port/schema) nor a JSON object "
+                f"of such fields: {redact(str(error))}"
+            ) from None
+        store.connections[conn_id] = made
+        os.environ.pop(f"AIRFLOW_CONN_{conn_id.upper()}", None)
+
+
+def _read_secrets(flag: str, path: str) -> dict[str, Any]:
+    """Read variables or connections as Airflow's local files have them: .json, .yaml or .env (airflow.secrets)."""
+    import json
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as error:
+        raise UsageError(f"{flag} {path}: {error.strerror or error}") from None
+    kind = os.path.splitext(path)[1].lower() or os.path.basename(path)
+    found: Any = {}
+    if kind == ".env":
+        for number, line in enumerate(text.splitlines(), 1):
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            key, equals, value = line.partition("=")
+            if not equals or not key.strip():
+                raise UsageError(f"{flag} {path}:{number}: expected KEY=VALUE")
+            found[key.strip()] = value.strip()
+    elif kind in (".yaml", ".yml"):
+        try:
+            yaml = __import__("yaml")
+        except ImportError:
+            raise UsageError(f"{flag} {path}: PyYAML is not at hand to read it; use .json or .env") from None
+        found = yaml.safe_load(text)
+    elif kind == ".json":
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise UsageError(f"{flag} {path} is no JSON: {error}") from None
+    else:
+        raise UsageError(f"{flag} {path}: its name must end in .json, .yaml or .env")
+    if not isinstance(found, dict):
+        raise UsageError(f"{flag} {path}: expected an object of names and values")
+    return found
+
+
+########################################################################################################################
 # Graph: a Dag as a drawing, in a terminal or as SVG, Mermaid, dot and JSON
 ########################################################################################################################
 #
@@ -19382,6 +21944,18 @@ look at it
   --stub [--queue Q]   print a Dag file of @task.stub declarations, for an Airflow that shall not have the source
   --version            versions of this program, Python, msgpack and the supervisor schema
 
+run a Dag here and now, without Airflow
+  --run [DAG_ID]       run all its tasks; 0 when it succeeded, 1 when it failed; --json for a program; --graph draws it
+  --task ID            only this task, with results it needs from --xcom TASK.KEY=JSON; --map-index N for one of many
+  --conf JSON          the configuration of the run, its params; --logical-date DATE, --run-id ID
+  --var KEY=VALUE      a variable; --vars FILE for many: .json, .env, .yaml. Else from AIRFLOW_VAR_<KEY>
+  --conn ID=URI        a connection; --conns FILE for many. Else from AIRFLOW_CONN_<ID>
+  --answer TASK=OPTION what to answer when a task asks a person; else it is asked on the terminal
+  --jobs N             so many tasks at a time; as many as there are processors if not given
+  --real-delays        wait before retries and pokes as long as the Dag says, not half a second
+  --mark-success-pattern REGEX
+                       count tasks whose whole id fits as succeeded without running them
+
 run a task (Airflow does this)
   --comm=HOST:PORT --logs=HOST:PORT
                        connect to a supervisor at these addresses, as ExecutableCoordinator starts a bundle
@@ -19398,7 +21972,8 @@ Airflow finds a bundle by the Dag ids in its manifest. Copy the file into a fold
 
 and give the tasks that it shall run queue="frozen".
 
-exit codes: 0 done; 1 failed, standard error or the task log says why; 2 the command line was wrong
+exit codes: 0 done; 1 failed, standard error or the task log says why; 2 the command line was wrong;
+            130 --run was ended by Ctrl-C (128 and the signal's number)
 """
 
 _BUILDING_HELP = """
@@ -19422,16 +21997,36 @@ _FLAGS: dict[str, bool | None] = {
     "--graph": None,
     "--format": True,
     "--states": True,
+    "--run": None,
+    "--task": True,
+    "--map-index": True,
+    "--xcom": True,
+    "--conf": True,
+    "--logical-date": True,
+    "--run-id": True,
+    "--var": True,
+    "--vars": True,
+    "--conn": True,
+    "--conns": True,
+    "--answer": True,
+    "--jobs": True,
+    "--real-delays": False,
+    "--mark-success-pattern": True,
     "--version": False,
     "--help": False,
 }
 _BUILD_FLAGS: dict[str, bool | None] = {"--build": False, "--out": True, "--requirements": True, "--include": True}
 
 
-_MODES = ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--graph", "--version", "--build")
+# Those that may be given several times; their value is a list.
+_REPEATED_FLAGS = frozenset({"--include", "--xcom", "--var", "--conn", "--answer"})
+_MODES = ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--run", "--graph", "--version", "--build")
 _GO_WITH = (
-    ("--json", "--parse"), ("--source", "--inspect"), ("--queue", "--stub"), ("--format", "--graph"),
-    ("--states", "--graph"),
+    ("--json", "--parse --run"), ("--source", "--inspect"), ("--queue", "--stub"), ("--format", "--graph"),
+    ("--states", "--graph"), ("--task", "--run"), ("--map-index", "--run"), ("--xcom", "--run"), ("--conf", "--run"),
+    ("--logical-date", "--run"), ("--run-id", "--run"), ("--var", "--run"), ("--vars", "--run"), ("--conn", "--run"),
+    ("--conns", "--run"), ("--answer", "--run"), ("--jobs", "--run"), ("--real-delays", "--run"),
+    ("--mark-success-pattern", "--run"),
 )  # fmt: skip
 
 
@@ -19470,9 +22065,9 @@ class Arguments:
                 if not rest:
                     raise UsageError(f"{name} needs a value: {name}=...")
                 value = rest.pop(0)
-            if name in self.flags and name != "--include":
+            if name in self.flags and name not in _REPEATED_FLAGS:
                 raise UsageError(f"{name} is given twice")
-            self.flags[name] = [*self.flags.get(name, []), value] if name == "--include" else value
+            self.flags[name] = [*self.flags.get(name, []), value] if name in _REPEATED_FLAGS else value
 
 
 def parse_address(flag: str, text: str) -> tuple[str, int]:
@@ -19565,11 +22160,11 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
             given, missing = ("--comm", "--logs") if "--comm" in flags else ("--logs", "--comm")
             raise UsageError(f"{given} needs {missing} beside it: Airflow's supervisor gives both")
         modes.append("--comm")
-    if len(modes) > 1:
+    if len(modes) > 1 and modes != ["--run", "--graph"]:
         raise UsageError(f"{' and '.join(modes)} do not go together")
-    for name, owner in _GO_WITH:
-        if name in flags and owner not in modes:
-            raise UsageError(f"{name} goes with {owner}")
+    for name, owners in _GO_WITH:
+        if name in flags and not set(owners.split()) & set(modes):
+            raise UsageError(f"{name} goes with {owners.replace(' ', ' or ')}")
     if not modes:
         known = _FLAGS if frozen else {**_FLAGS, **_BUILD_FLAGS}
         near = _nearest(f"--{parsed.files[0]}", known) if parsed.files else ""
@@ -19594,6 +22189,13 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
     if mode == "--bundle-metadata":
         return _print_manifest(files, frozen)
     needs_section("--parse")
+    if mode == "--run":
+        needs_section("Run")
+        result = run_command(parsed, files)
+        if "--graph" in flags:
+            needs_section("Graph")
+            graph_command(result.dag, flags.get("--format"), result.states)
+        return result.code
     if mode == "--stub":
         needs_section("--stub")
         print(StubWriter(flags.get("--queue")).write(_loaded(files)), end="")

@@ -211,7 +211,7 @@ def test_no_argument_at_all_shows_the_help_and_fails() -> None:
     ("flags", "said"),
     [
         (["--prase"], "unknown flag --prase, did you mean '--parse'?"),
-        (["--com=127.0.0.1:1"], "unknown flag --com, did you mean '--comm'?"),
+        (["--comms=127.0.0.1:1"], "unknown flag --comms, did you mean '--comm'?"),
         (["--bundle-metdata"], "--bundle-metadata"),
         (["--parse", "--jsno"], "--json"),
         (["--zzz"], "unknown flag --zzz"),

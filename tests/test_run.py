@@ -1,0 +1,423 @@
+"""A whole Dag run here and now by `--run`: what it is told, what it shows, how it ends; `dag.test()` judges it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from building import REPO, environment
+
+DAG_FILE = """
+from datetime import datetime, timedelta
+import os
+import time
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLEntryOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, BaseOperator, Connection, Param, Variable, dag, task
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+START = datetime(2026, 1, 1)
+
+
+class OwnTrigger(BaseTrigger):
+    def __init__(self, word):
+        super().__init__()
+        self.word = word
+
+    def serialize(self):
+        return f"{__name__}.OwnTrigger", {"word": self.word}
+
+    async def run(self):
+        if self.word == "break":
+            raise RuntimeError("the trigger broke")
+        if self.word == "sleep":
+            import asyncio
+            await asyncio.sleep(60)
+        yield TriggerEvent(self.word.upper())
+
+
+class Waits(BaseOperator):
+    def __init__(self, *, trigger, limit=None, **kwargs):
+        super().__init__(**kwargs)
+        self.trigger, self.limit = trigger, limit
+
+    def execute(self, context):
+        self.defer(trigger=self.trigger, method_name="resume", timeout=self.limit)
+
+    def resume(self, context, event=None):
+        return event
+
+
+@task
+def say(*values):
+    print("saying", values)
+    return list(values)
+
+
+@task
+def broken():
+    raise ValueError("no such table: orders")
+
+
+@task
+def sleeps():
+    print("asleep as", os.getpid())
+    time.sleep(60)
+
+
+with DAG("good", schedule=None, start_date=START):
+    say("hello")
+
+with DAG("bad", schedule=None, start_date=START):
+    broken() >> say.override(task_id="never")("x")
+
+with DAG("secrets", schedule=None, start_date=START):
+    @task
+    def reveal():
+        found = Connection.get("store")
+        print("password is", found.password)
+        return [Variable.get("colour"), Variable.get("shape", default="round"), found.host, found.port]
+
+    reveal()
+
+with DAG("asks_for", schedule=None, start_date=START, params={"many": Param(type="integer", minimum=1)}):
+    @task
+    def show(params):
+        return params["many"]
+
+    show()
+
+with DAG("sleepy", schedule=None, start_date=START):
+    sleeps() >> say.override(task_id="after_sleep")("x")
+
+with DAG("limited", schedule=None, start_date=START, dagrun_timeout=timedelta(seconds=2)):
+    sleeps() >> say.override(task_id="after_sleep")("x")
+
+with DAG("retries", schedule=None, start_date=START):
+    broken.override(retries=2, retry_delay=timedelta(hours=3))()
+
+with DAG("people", schedule=None, start_date=START):
+    approve = ApprovalOperator(task_id="approve", subject="Ship it?")
+    fill = HITLEntryOperator(task_id="fill", subject="How many?", params={"many": Param(3, type="integer")})
+    approve >> say.override(task_id="shipped")("shipped")
+    fill
+
+with DAG("defers", schedule=None, start_date=START):
+    Waits(task_id="own", trigger=OwnTrigger("word"))
+    Waits(task_id="breaks", trigger=OwnTrigger("break"))
+    Waits(task_id="late", trigger=OwnTrigger("sleep"), limit=timedelta(seconds=0.2))
+
+with DAG("triggers", schedule=None, start_date=START):
+    TriggerDagRunOperator(
+        task_id="trigger", trigger_dag_id="good", trigger_run_id="told", wait_for_completion=True, poke_interval=0
+    )
+
+with DAG("triggers_elsewhere", schedule=None, start_date=START):
+    TriggerDagRunOperator(task_id="trigger", trigger_dag_id="not_here")
+
+with DAG("mapped", schedule=None, start_date=START):
+    @task
+    def numbers():
+        return [1, 2]
+
+    @task
+    def square(n):
+        return n * n
+
+    @task
+    def total(values):
+        return sum(values)
+
+    total(square.expand(n=numbers()))
+
+with DAG("dies", schedule=None, start_date=START):
+    @task
+    def dies():
+        os._exit(3)
+
+    @task
+    def killed():
+        os.kill(os.getpid(), 9)
+
+    dies(), killed()
+"""
+
+
+@pytest.fixture(scope="module")
+def dag_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("dags") / "people.py"
+    path.write_text(DAG_FILE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def program(dag_file: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> list[str]:
+    """The command that a user types before `--run`."""
+    return [sys.executable, str(REPO / "coordinator_bundle.py"), str(dag_file)]
+
+
+Runs = Callable[..., "Ran"]
+
+
+class Ran:
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+    @property
+    def states(self) -> dict[str, Any]:
+        return self.report["states"]
+
+    def result(self, task_id: str, map_index: int = -1) -> Any:
+        return next(
+            each["value"]
+            for each in self.report["xcoms"]
+            if (each["task_id"], each["map_index"], each["key"]) == (task_id, map_index, "return_value")
+        )
+
+
+@pytest.fixture
+def run(program: list[str]) -> Runs:
+    """run(dag_id, *flags, stdin=..., **environment): `--run`, by default with --json."""
+
+    def run_it(dag_id: str, *flags: str, plain: bool = False, stdin: str = "", **changes: str) -> Ran:
+        command = [*program, "--run", dag_id, *flags, *([] if plain else ["--json"])]
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, env=environment(**changes), timeout=120
+        )
+        return Ran(done)
+
+    return run_it
+
+
+# --- what a person sees and gives ---
+
+
+def test_a_run_that_succeeds_says_so_line_by_line_and_ends_with_zero(run: Runs) -> None:
+    done = run("good", plain=True)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert "say | saying ('hello',)" in lines
+    assert [line for line in lines if line.startswith("say  ")][-1].split()[1:3] == ["success", "1"]
+    assert lines[-1].startswith("good: success in ")
+    assert "\x1b" not in done.out
+
+
+def test_a_run_that_fails_ends_with_one_and_its_traceback(run: Runs) -> None:
+    done = run("bad", plain=True)
+    assert done.code == 1
+    assert "broken failed, try 1 of 1" in done.out
+    assert 'raise ValueError("no such table: orders")\nValueError: no such table: orders' in done.out
+    assert done.out.splitlines()[-1].startswith("bad: failed in ")
+    assert run("bad").states == {"broken": "failed", "never": "upstream_failed"}
+
+
+def test_variables_and_connections_come_from_flags_files_and_the_environment(run: Runs, tmp_path: Path) -> None:
+    from_flags = run("secrets", "--var", "colour=red=ish", "--conn", "store=http://ann:geheim99@shop:81", plain=False)
+    assert from_flags.result("reveal") == ["red=ish", "round", "shop", 81]
+    # What was a secret to Airflow's supervisor is one here.
+    assert "password is ***" in from_flags.err and "geheim99" not in from_flags.out + from_flags.err
+    variables, connections = tmp_path / "variables.json", tmp_path / "connections.env"
+    variables.write_text(json.dumps({"colour": {"r": 1}, "shape": "square"}))
+    connections.write_text("# comment\n\nstore=http://depot/\n")
+    from_files = run("secrets", "--vars", str(variables), "--conns", str(connections), AIRFLOW_VAR_COLOUR="blue")
+    assert from_files.result("reveal") == ['{"r": 1}', "square", "depot", None]
+    from_environment = run("secrets", AIRFLOW_VAR_COLOUR="blue", AIRFLOW_CONN_STORE='{"host": "h", "port": 5}')
+    assert from_environment.result("reveal") == ["blue", "round", "h", 5]
+
+
+def test_what_was_not_given_is_named_at_the_end(run: Runs) -> None:
+    done = run("secrets", plain=True)
+    assert done.code == 1
+    assert "not given: connection store; give it with --conn ID=URI" in done.out
+
+
+def test_params_are_checked_before_anything_starts(run: Runs) -> None:
+    assert run("asks_for", "--conf", '{"many": 2}').result("show") == 2
+    for conf, problem in (("{}", "No value passed"), ('{"many": 0}', "many"), ('{"many": "x"}', "many")):
+        done = run("asks_for", "--conf", conf)
+        assert (done.code, done.out) == (2, "")
+        assert problem in done.err and "--conf" in done.err, done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("godo",), "--run godo: there is no such Dag, did you mean 'good'?"),
+        (("good", "--task", "sya"), "has no task 'sya', did you mean 'say'?"),
+        (("good", "--jbos", "2"), "unknown flag --jbos, did you mean '--jobs'?"),
+        (("good", "--jobs", "0"), "--jobs wants a whole number, 1 or more, got '0'"),
+        (("good", "--conf", "[1]"), "--conf wants a JSON object"),
+        (("good", "--conf", "{"), "--conf: '{' is no JSON"),
+        (("good", "--var", "colour"), "--var wants KEY=VALUE, got 'colour'"),
+        (("good", "--vars", "/nowhere.json"), "--vars /nowhere.json: No such file"),
+        (("good", "--conn", "store={"), "connection 'store' is neither a URI"),
+        (("good", "--logical-date", "soon"), "--logical-date wants a date"),
+        (("good", "--xcom", "say=1"), "--xcom goes with --task"),
+        (("good", "--answer", "sya=1"), "--answer: Dag 'good' has no task 'sya', did you mean 'say'?"),
+        (("mapped", "--task", "square"), "mapped over results that are not there; give them: --xcom numbers='[...]'"),
+        (("mapped", "--task", "total", "--map-index", "0"), "'total' is not mapped"),
+        (("mapped", "--task", "total", "--xcom", "squares=[]"), "no task 'squares', did you mean 'square'?"),
+        (("good", "--mark-success-pattern", "("), "is no regular expression"),
+    ],
+)
+def test_a_wrong_command_line_is_told_what_is_wrong(run: Runs, flags: tuple[str, ...], said: str) -> None:
+    done = run(*flags, plain=True)
+    assert done.code == 2
+    assert said in done.err, done.err
+    assert "Traceback" not in done.err
+
+
+def test_one_task_runs_with_the_results_it_is_given(run: Runs) -> None:
+    one = run("mapped", "--task", "square", "--xcom", "numbers=[5, 6, 7]")
+    assert [one.result("square", index) for index in range(3)] == [25, 36, 49]
+    assert one.states == {"square": {"0": "success", "1": "success", "2": "success"}}
+    index = run("mapped", "--task", "square", "--xcom", "numbers.return_value=[5, 6, 7]", "--map-index", "1")
+    assert index.result("square", 1) == 36 and len(index.report["tasks"]) == 1
+    assert run("mapped", "--task", "total", "--xcom", "square=[1, 2, 3]").result("total") == 6
+
+
+def test_retries_do_not_wait_as_long_as_the_dag_says(run: Runs) -> None:
+    done = run("retries")
+    assert done.report["tasks"][0]["try_number"] == 3
+    assert "tried again in 0.5 s instead of 10800 s" in done.err
+
+
+def test_tasks_that_are_said_to_succeed_are_not_run(run: Runs) -> None:
+    done = run("bad", "--mark-success-pattern", "brok.*")
+    assert done.code == 0
+    assert done.states == {"broken": "success", "never": "success"}
+
+
+def test_a_person_is_asked_and_answered_on_standard_input(run: Runs) -> None:
+    done = run("people", stdin="maybe\n1\n\n7\n", plain=True)
+    assert done.code == 0, done.out
+    assert "? approve: Ship it?\n  1. Approve\n  2. Reject\n" in done.out
+    assert "'maybe' is none of Approve, Reject" in done.out
+    assert "many [3]: " in done.out
+    assert "saying ('shipped',)" in done.out
+
+
+def test_answers_can_be_given_beforehand(run: Runs) -> None:
+    reply = json.dumps({"chosen_options": ["OK"], "params_input": {"many": 9}})
+    done = run("people", "--answer", "approve=Reject", "--answer", f"fill={reply}")
+    assert done.states == {"approve": "success", "shipped": "skipped", "fill": "success"}
+    assert done.result("fill")["params_input"] == {"many": 9}
+
+
+def test_without_an_answer_the_defaults_are_taken_or_the_task_fails(run: Runs) -> None:
+    done = run("people")
+    assert done.states == {"approve": "failed", "shipped": "upstream_failed", "fill": "success"}
+    assert "give one with --answer approve=..." in done.err
+
+
+def test_triggers_run_and_what_goes_wrong_with_them_fails_the_task(run: Runs) -> None:
+    done = run("defers")
+    assert done.states == {"own": "success", "breaks": "failed", "late": "failed"}
+    assert done.result("own") == "WORD"
+    assert "the trigger broke" in done.err and "Trigger timeout" in done.err
+
+
+def test_a_triggered_dag_of_the_same_bundle_runs_too(run: Runs) -> None:
+    done = run("triggers", plain=True)
+    assert done.code == 0
+    assert "good/say | saying ('hello',)" in done.out
+    elsewhere = run("triggers_elsewhere", plain=True)
+    assert elsewhere.code == 1
+    assert "there is no Dag 'not_here' here to trigger" in elsewhere.out
+
+
+def test_a_process_that_dies_fails_its_task(run: Runs) -> None:
+    done = run("dies")
+    assert done.code == 1
+    assert done.states == {"dies": "failed", "killed": "failed"}
+    assert "ended with exit code 3 without saying how the task went" in done.err
+    # A bundle's outer process passes the signal on as its own exit.
+    assert "without saying how the task went" in done.err.replace("ended with exit code 3 without", "")
+
+
+def test_a_dag_that_takes_too_long_fails_and_its_tasks_are_ended(run: Runs) -> None:
+    done = run("limited")
+    assert done.report["state"] == "failed"
+    assert "dagrun_timeout" in done.report["reason"]
+    assert not is_alive(task_pid(done.err))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ended_from_outside_it_ends_its_tasks_and_says_where_it_was(program: list[str], number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [*program, "--run", "sleepy"], stdout=subprocess.PIPE, text=True, env=environment(), start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        seen = ""
+        while "asleep as" not in seen:
+            line = process.stdout.readline()
+            assert line, seen
+            seen += line
+        process.send_signal(number)
+        rest = process.stdout.read()
+        assert process.wait(30) == 128 + number
+    assert "sleepy: interrupted in " in rest
+    assert any(line.split()[:2] == ["sleeps", "failed"] for line in rest.splitlines()), rest
+    assert any(line.split()[:3] == ["after_sleep", "not", "run"] for line in rest.splitlines()), rest
+    assert not is_alive(task_pid(seen))
+
+
+def task_pid(text: str) -> int:
+    return int(text.split("asleep as ")[1].split()[0])
+
+
+def is_alive(pid: int) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_on_a_terminal_each_task_has_a_row_that_is_redrawn(program: list[str]) -> None:
+    screen, code = on_a_terminal([*program, "--run", "mapped"])
+    assert code == 0
+    assert "\x1b[J" in screen
+    assert "square [2]" in screen and "\x1b[32msuccess" in screen
+    assert "square[0] | " not in screen
+    plain, code = on_a_terminal([*program, "--run", "mapped"], NO_COLOR="1")
+    assert code == 0
+    assert "\x1b[32m" not in plain
+
+
+def on_a_terminal(command: list[str], **changes: str) -> tuple[str, int]:
+    import pty
+
+    outer, inner = pty.openpty()
+    with subprocess.Popen(
+        command, stdin=inner, stdout=inner, stderr=inner, env=environment(TERM="xterm", **changes)
+    ) as process:
+        os.close(inner)
+        seen = b""
+        while True:
+            try:
+                data = os.read(outer, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            seen += data
+        os.close(outer)
+        return seen.decode(), process.wait(30)
