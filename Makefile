@@ -3,15 +3,17 @@ PYTHON ?= python3
 export DAG OUT INCLUDE REQUIREMENTS
 
 .DEFAULT_GOAL := example
-.PHONY: example bundle test test-e2e lint bench parity clean help
+.PHONY: example bundle test test-e2e fuzz lint bench parity clean help
 
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 BUILD := $(HERE)build
 MODULE := exec env PYTHONPATH='$(HERE)' $(PYTHON) -B -c
 TEST_ENV := $(BUILD)/test-env
 LINT_ENV := $(BUILD)/lint-env
+FUZZ_ENV := $(BUILD)/fuzz-env
 TESTS ?= tests
 ARGS ?=
+FUZZ_SECONDS ?= 60
 
 example:  ## Build and list the Dag files beside the module, or an example when there is none
 	@$(MODULE) 'import coordinator_bundle as b; raise SystemExit(b.build_example())'
@@ -24,6 +26,9 @@ test: $(TEST_ENV)/complete  ## Run the tests: make test [TESTS=tests/test_framin
 
 test-e2e: $(TEST_ENV)/complete  ## Run a whole Airflow with a Dag beside its frozen copy
 	@cd '$(HERE)' && PYTHON='$(PYTHON)' $(TEST_ENV)/bin/python -m pytest -q -m e2e tests $(ARGS)
+
+fuzz: $(FUZZ_ENV)/complete  ## Let a fuzzer at every reader of foreign bytes: make fuzz [FUZZ_SECONDS=60] each
+	@cd '$(HERE)' && FUZZ_SECONDS='$(FUZZ_SECONDS)' $(FUZZ_ENV)/bin/python tests/fuzz.py $(ARGS)
 
 lint: $(LINT_ENV)/complete  ## Check style and types
 	@cd '$(HERE)' && $(LINT_ENV)/bin/ruff check . && $(LINT_ENV)/bin/mypy
@@ -51,6 +56,9 @@ $(TEST_ENV)/complete: tests/requirements.txt
 
 $(LINT_ENV)/complete: tests/requirements-lint.txt
 	@$(call environment,$(LINT_ENV),tests/requirements-lint.txt)
+
+$(FUZZ_ENV)/complete: tests/requirements-fuzz.txt
+	@$(call environment,$(FUZZ_ENV),tests/requirements-fuzz.txt)
 
 # A virtual environment with what a requirements file names, new when the file or the Python changes; the mark comes last.
 define environment

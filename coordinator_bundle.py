@@ -324,7 +324,7 @@ def _pack_unusual(value: Any) -> Any:
 def _raise_unpackable(elements: list[Any], error: BaseException) -> NoReturn:
     # Only now, after the fact, is the path worth looking for. An iterative walk: the value may be too deep to recurse.
     msgpack = _load_msgpack()
-    packer = msgpack.Packer(datetime=True, default=_pack_unusual)
+    packer = msgpack.Packer(datetime=True, default=_pack_unusual, buf_size=1024)
     names = ("id", "body", "context_carrier")
     stack: list[tuple[Any, str, int]] = [
         (element, names[index], 0) for index, element in reversed(list(enumerate(elements)))
@@ -635,7 +635,10 @@ def _expected(what: str, value: object) -> _Mismatch:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    # Of a container only what it is: its text may be endless, or too deep to be made.
+    if not isinstance(value, (str, float, type(None))) and not (isinstance(value, int) and -(2**64) < value < 2**64):
+        return f"a {_type_name(value)}"
+    text = repr(value[:101] if isinstance(value, str) else value)
     return text if len(text) <= 100 else text[:100] + "..."
 
 
@@ -2408,8 +2411,14 @@ def _write_collection(value: Any, name: str) -> tuple[str, Any]:
     return name, list(value)
 
 
+_MAX_DECIMAL_DIGITS = 4300
+
+
 def _write_decimal(value: Any, name: str) -> tuple[str, Any]:
     exponent = value.as_tuple().exponent
+    if value and value.is_finite() and value.adjusted() > _MAX_DECIMAL_DIGITS:
+        # 1E+999999999 is short to write down; as an integer it would take minutes and gigabytes.
+        raise ValueError(f"it has more than {_MAX_DECIMAL_DIGITS} digits")
     return name, int(value) if isinstance(exponent, int) and exponent >= 0 else float(value)
 
 
@@ -2587,7 +2596,8 @@ def _read_value_dict(data: dict[Any, Any]) -> Any:
 def _read_wrapped(classname: Any, version: Any, data: Any) -> Any:
     if not isinstance(classname, str) or not isinstance(version, int):
         raise SerdeError(
-            f"{CLASSNAME_KEY} must be a string and {VERSION_KEY} an integer, not {classname!r} and {version!r}"
+            f"{CLASSNAME_KEY} must be a string and {VERSION_KEY} an integer, not a {_type_name(classname)} and a"
+            f" {_type_name(version)}"
         )
     if not classname:
         raise SerdeError(f"{CLASSNAME_KEY} is empty: the value does not say what it is")
@@ -2596,6 +2606,8 @@ def _read_wrapped(classname: Any, version: Any, data: Any) -> Any:
     if own is None and reader is None:
         cls = _find_value_class(classname)
         if cls not in value_types.writers:
+            if classname.startswith("airflow."):
+                return _read_data(classname, lambda: _build_value(cls, classname, version, data))
             return _build_value(cls, classname, version, data)
         own = value_types.readers[value_types.writers[cls][0]]
     if own is not None:
@@ -2603,7 +2615,8 @@ def _read_wrapped(classname: Any, version: Any, data: Any) -> Any:
         if deserialize is None:
             return _build_value(cls, classname, version, data)
         _check_class_version(classname, version, known)
-        return deserialize(_read_value(data), version)
+        body = _read_value(data)
+        return _read_data(classname, lambda: deserialize(body, version))
     assert reader is not None
     if reader[0] is not None and version > reader[0]:
         raise SerdeError(
@@ -2611,12 +2624,17 @@ def _read_wrapped(classname: Any, version: Any, data: Any) -> Any:
             " rebuild it with a newer coordinator_bundle"
         )
     body = _read_value(data)
+    return _read_data(classname, lambda: reader[1](classname, version, body))
+
+
+def _read_data(classname: str, read: Callable[[], Any]) -> Any:
+    """Call a reader of this module; what it stumbles over is damaged data, and said so."""
     try:
-        return reader[1](classname, version, body)
-    except SerdeError:
+        return read()
+    except (SerdeError, RecursionError, MemoryError):
         raise
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-        raise SerdeError(f"not the data of a {classname}: {error}") from error
+    except Exception as error:
+        raise SerdeError(f"not the data of a {_shown(classname)}: {_short(error)}") from error
 
 
 def _build_value(cls: type, classname: str, version: int, data: Any) -> Any:
@@ -2907,29 +2925,37 @@ _VALUE_READERS: dict[str, tuple[int | None, Any]] = {
 def _read_legacy(name: Any, data: Any) -> Any:
     """``{"__type", "__var"}``, the form of serialised Dags (airflow.serialization), for what occurs in values."""
     if not isinstance(name, str):
-        raise SerdeError(f"{LEGACY_TYPE_KEY} must be a string, not {name!r}")
-    own = value_types.legacy_readers.get(name)
-    if own is not None:
-        return own(data)
+        raise SerdeError(f"{LEGACY_TYPE_KEY} must be a string, not a {_type_name(name)}")
     if name in ("tuple", "set", "frozenset"):
         return _read_wrapped("builtins." + name, 0, data)
     if name in ("datetime", "timedelta"):
         return _read_wrapped("datetime." + name, 0, data)
-    if name == "timezone":
-        return timezone_from_data(data)
-    if name == "relativedelta":
-        relativedelta = _need_module("dateutil.relativedelta", name)
-        fields = dict(data)
-        if "weekday" in fields:
-            fields["weekday"] = relativedelta.weekday(*fields["weekday"])
-        return relativedelta.relativedelta(**fields)
     if name == "base_exc_ser":
-        fields = _read_value(data)
-        exceptions = {"KeyError": KeyError, "AttributeError": AttributeError}
-        if fields.get("exc_cls_name") in exceptions:
-            return exceptions[fields["exc_cls_name"]](*fields["args"], **fields["kwargs"])
-        raise ClassNotAllowedError(f"the exception {fields.get('exc_cls_name')!r} may not be built from a value")
-    return _read_wrapped(name, 0, data)
+        data = _read_value(data)
+    reader = value_types.legacy_readers.get(name) or _LEGACY_READERS.get(name)
+    return _read_wrapped(name, 0, data) if reader is None else _read_data(name, lambda: reader(data))
+
+
+def _read_relativedelta(data: Any) -> Any:
+    relativedelta = _need_module("dateutil.relativedelta", "relativedelta")
+    fields = dict(data)
+    if "weekday" in fields:
+        fields["weekday"] = relativedelta.weekday(*fields["weekday"])
+    return relativedelta.relativedelta(**fields)
+
+
+def _read_exception(data: Any) -> Any:
+    known = {"KeyError": KeyError, "AttributeError": AttributeError}.get(data["exc_cls_name"])
+    if known is None:
+        raise ClassNotAllowedError(f"the exception {_shown(data['exc_cls_name'])} may not be built from a value")
+    return known(*data["args"], **data["kwargs"])
+
+
+_LEGACY_READERS: dict[str, Callable[[Any], Any]] = {
+    "timezone": timezone_from_data,
+    "relativedelta": _read_relativedelta,
+    "base_exc_ser": _read_exception,
+}
 
 
 ########################################################################################################################
@@ -9063,7 +9089,11 @@ def _deadlines() -> dict[str, Any]:
 
         @classmethod
         def deserialize(cls, data: dict[str, Any], version: int) -> Any:
-            return cls(data["path"], **{name: data[name] for name in cls._attributes[1:] if name in data})
+            # The path is not looked up, as Airflow does: to import what a value names runs code of the value's choice.
+            callback = cls.__new__(cls)
+            callback.__dict__.update({name: data.get(name) for name in cls._attributes})
+            callback.path, callback.kwargs = str(data["path"]), dict(data.get("kwargs") or {})
+            return callback
 
         def __eq__(self, other: object) -> bool:
             return type(self) is type(other) and self.serialize() == other.serialize()  # type: ignore[attr-defined]
@@ -13909,7 +13939,8 @@ class SupervisorClient:
         """
         body, error = self._receive(None)
         if error is not None:
-            raise SupervisorGone(f"the supervisor started with an error instead of a task: {error}")
+            said = _shown(error.get("error"))
+            raise SupervisorGone(f"the supervisor started with the error {said} instead of a task")
         message = decode_message(body or {})
         if not isinstance(message, (StartupDetails, DagFileParseRequest)):
             raise SupervisorGone(
@@ -16577,7 +16608,8 @@ def _examine_bundle(path: str) -> BundleFile:
     found.path = path
     found.problems = problems = []
     try:
-        file = open(path, "rb")
+        # Without waiting, for what is no regular file may never have anything to read.
+        file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     except OSError as error:
         raise BundleFormatError(f"{path}: cannot be read: {error.strerror}") from None
     with file:
@@ -16626,7 +16658,7 @@ def _examine_bundle(path: str) -> BundleFile:
     if not problems:
         try:
             same = render_manifest(found.manifest) == found.manifest_text
-        except (BundleFormatError, ValueError):
+        except (BundleFormatError, ValueError, RecursionError):
             same = False
         if not same:
             problems.append("the manifest is not as our packer writes it: it was changed after packing; build it anew")
