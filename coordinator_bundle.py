@@ -358,6 +358,13 @@ def _raise_unpackable(elements: list[Any], error: BaseException) -> NoReturn:
 
 def _decode(payload: bytes | bytearray | memoryview, what: str, least: int) -> list[Any]:
     msgpack = _msgpack or _load_msgpack()
+    pause = len(payload) > COPY_LIMIT
+    if pause:
+        # Millions of new containers, none of them garbage: looking through them again and again takes most of the time.
+        import gc
+
+        pause = gc.isenabled()
+        gc.disable()
     try:
         # unpackb holds every declared length against the payload's own, so a lie costs an error and no memory.
         elements = msgpack.unpackb(payload, timestamp=3, strict_map_key=True, ext_hook=_refuse_extension)
@@ -371,6 +378,9 @@ def _decode(payload: bytes | bytearray | memoryview, what: str, least: int) -> l
         raise FrameError(
             f"a {what} frame of {len(payload)} bytes is not msgpack that can be read: {_short(error)}"
         ) from None
+    finally:
+        if pause:
+            gc.enable()
     if not isinstance(elements, list):
         raise FrameError(f"a {what} frame holds a {_type_name(elements)}, not an array")
     if len(elements) < least:
@@ -1035,41 +1045,41 @@ _STR_ONLY = frozenset((str,))
 _JSON_SCALARS = frozenset((str, int, float, bool, type(None)))
 _JSON_BASES = (str, int, float)
 _CONTAINERS = (dict, list, tuple)
+_CHECKED_AT_ONCE = 1000
 
 
 def _check_tree(value: Any, json: bool) -> None:
-    # Looks at the set of types in a container, which is made without running Python for each item: a million numbers
-    # cost about ten milliseconds. Depth first, so that a value that contains itself is found by its depth.
+    # Looks at the set of types in many containers at once, which is made without running Python for each item. Depth
+    # first, so that a value that contains itself is found by its depth; in batches, so that memory stays bounded.
     if value.__class__ in _JSON_SCALARS:
         return
-    levels = [iter((value,))]
+    from itertools import chain, islice
+
+    levels = [iter([(value,)])]
     while levels:
-        for node in levels[-1]:
-            if isinstance(node, dict):
-                if json:
-                    for kind in set(map(type, node)) - _STR_ONLY:
-                        if not issubclass(kind, str):
-                            raise _first_misfit(value)
-                items: Any = node.values()
-            elif isinstance(node, (list, tuple)):
-                items = node
-            else:
-                items = (node,)
-            nested = False
-            for kind in set(map(type, items)) - _JSON_SCALARS:
-                if issubclass(kind, _CONTAINERS):
-                    nested = True
-                elif json and not issubclass(kind, _JSON_BASES):
-                    raise _first_misfit(value)
-            if nested:
-                if len(levels) >= MAX_DEPTH:
-                    raise _Mismatch(
-                        f"nested more than {MAX_DEPTH} deep, or containing itself: the supervisor gives up on that"
-                    )
-                levels.append(iter([each for each in items if isinstance(each, _CONTAINERS)]))
-                break
-        else:
+        nodes: list[Any] = list(islice(levels[-1], _CHECKED_AT_ONCE))
+        if not nodes:
             levels.pop()
+            continue
+        dicts = [node for node in nodes if isinstance(node, dict)]
+        held = [node.values() for node in dicts]
+        held += nodes if not dicts else [node for node in nodes if not isinstance(node, dict)]
+        if json:
+            for kind in set(map(type, chain.from_iterable(dicts))) - _STR_ONLY:
+                if not issubclass(kind, str):
+                    raise _first_misfit(value)
+        nested = False
+        for kind in set(map(type, chain.from_iterable(held))) - _JSON_SCALARS:
+            if issubclass(kind, _CONTAINERS):
+                nested = True
+            elif json and not issubclass(kind, _JSON_BASES):
+                raise _first_misfit(value)
+        if nested:
+            if len(levels) > MAX_DEPTH:
+                raise _Mismatch(
+                    f"nested more than {MAX_DEPTH} deep, or containing itself: the supervisor gives up on that"
+                )
+            levels.append(iter([each for each in chain.from_iterable(held) if isinstance(each, _CONTAINERS)]))
 
 
 def _first_misfit(value: Any) -> _Mismatch:

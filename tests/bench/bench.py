@@ -423,6 +423,42 @@ def row_parse(bench: Bench) -> list[dict[str, Any]]:
     ]
 
 
+def row_calls(bench: Bench) -> list[dict[str, Any]]:
+    """calls to the supervisor through our client and through Airflow's, on the same socket pair before the same peer"""
+    rows = in_turns("variables and XComs, 9,000 calls / Airflow's client", "small", 3000, bench.runs or 9, 1.0)[:1]
+    for job, what, goal, runs in (
+        ("get_text", "a text of 100 MiB read", None, 5),
+        ("set_text", "a text of 100 MiB written", None, 5),
+        ("get_rows", "rows of 100 MiB read", 0.5, 2),
+        ("set_rows", "rows of 100 MiB written", 0.5, 2),
+    ):
+        rows += in_turns(f"{what} / Airflow's client", job, 1, bench.runs or runs, goal)
+    return rows
+
+
+def row_logs(bench: Bench) -> list[dict[str, Any]]:
+    """log records through the standard logging package to the log socket"""
+    return in_turns("30,000 log records / Airflow's", "logs", 30_000, bench.runs or 7, 1.0)
+
+
+def in_turns(what: str, job: str, count: int, runs: int, goal: float | None) -> list[dict[str, Any]]:
+    """One row of times, and where memory was weighed one of memory; a process of its own for each run."""
+    found: dict[str, list[dict[str, float]]] = {"bundle": [], "airflow": []}
+    for turn in range(runs):
+        for side in ("bundle", "airflow") if turn % 2 else ("airflow", "bundle"):
+            command = [sys.executable, str(HERE / "calls.py"), side, job, str(count)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            found[side].append(json.loads(done.stdout.splitlines()[-1]))
+    ours, theirs = found["bundle"], found["airflow"]
+    rows = [row(what, "ms", [run["seconds"] for run in ours], [run["seconds"] for run in theirs], goal)]
+    if "MiB" in ours[0]:
+        memory = [[run["MiB"] for run in side] for side in (ours, theirs)]
+        rows.append(row(f"  memory: {what}", "MiB", *memory, None))
+    return rows
+
+
 ROWS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
     "start": row_start,
     "memory": row_memory,
@@ -430,6 +466,8 @@ ROWS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
     "fresh": row_fresh,
     "import": row_import,
     "parse": row_parse,
+    "calls": row_calls,
+    "logs": row_logs,
 }
 
 
