@@ -1055,7 +1055,7 @@ def _check_tree(value: Any, json: bool) -> None:
         return
     from itertools import chain, islice
 
-    levels = [iter([(value,)])]
+    levels: list[Iterator[Any]] = [iter([(value,)])]
     while levels:
         nodes: list[Any] = list(islice(levels[-1], _CHECKED_AT_ONCE))
         if not nodes:
