@@ -1,13 +1,13 @@
 PYTHON ?= python3
 # Words separated by spaces; quote what has spaces in it. `make help` explains them.
-export DAG OUT INCLUDE REQUIREMENTS
+export DAG OUT INCLUDE EXCLUDE REQUIREMENTS EXPLAIN BUNDLE BUNDLES
 
 .DEFAULT_GOAL := example
-.PHONY: example bundle test test-e2e fuzz lint bench parity clean help
+.PHONY: example bundle install test test-e2e fuzz lint bench parity clean help
 
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 BUILD := $(HERE)build
-MODULE := exec env PYTHONPATH='$(HERE)' $(PYTHON) -B -c
+MODULE := exec env PYTHONPATH='$(HERE)' $(PYTHON) -c
 TEST_ENV := $(BUILD)/test-env
 LINT_ENV := $(BUILD)/lint-env
 FUZZ_ENV := $(BUILD)/fuzz-env
@@ -18,8 +18,11 @@ FUZZ_SECONDS ?= 60
 example:  ## Build and list the Dag files beside the module, or an example when there is none
 	@$(MODULE) 'import coordinator_bundle as b; raise SystemExit(b.build_example())'
 
-bundle:  ## Freeze Dag files: make bundle DAG=my_dag.py [OUT=path] [INCLUDE=path] [REQUIREMENTS=file]
+bundle:  ## Freeze Dag files: make bundle DAG=my_dag.py [OUT=path] [INCLUDE=path] [REQUIREMENTS=file] [EXPLAIN=1]
 	@$(MODULE) 'import coordinator_bundle as b; raise SystemExit(b.build_main())'
+
+install:  ## Freeze and put where Airflow looks: make install BUNDLES=folder DAG=my_dag.py, or BUNDLE=dist/my_dag
+	@$(MODULE) 'import coordinator_bundle as b; raise SystemExit(b.install_main())'
 
 test: $(TEST_ENV)/complete  ## Run the tests: make test [TESTS=tests/test_framing.py] [ARGS="-x -k word"]
 	@cd '$(HERE)' && PYTHON='$(PYTHON)' $(TEST_ENV)/bin/python -m pytest -q $(TESTS) $(ARGS)
@@ -48,7 +51,11 @@ help:  ## Show this
 	@echo '  DAG           one Dag file or several: DAG="a.py b.py"'
 	@echo '  OUT           the executable to write; dist/<name of the first file> if not given'
 	@echo '  INCLUDE       more files or folders to take along: code from elsewhere, data of unusual kinds'
+	@echo '  EXCLUDE       files, folders or patterns like "*.csv" whose data is not to be taken along'
 	@echo '  REQUIREMENTS  a requirements file, besides what Dag files declare in a "# /// script" block'
+	@echo '  EXPLAIN=1     say what makes the bundle large and its starts slow'
+	@echo '  BUNDLES       the folder of `executables_root` that make install puts bundles into'
+	@echo '  BUNDLE        built bundles to install as they are, in place of DAG'
 	@echo '  PYTHON        the Python to build with and to freeze, 3.10 or newer: PYTHON=python3.12'
 
 $(TEST_ENV)/complete: tests/requirements.txt
@@ -61,8 +68,10 @@ $(FUZZ_ENV)/complete: tests/requirements-fuzz.txt
 	@$(call environment,$(FUZZ_ENV),tests/requirements-fuzz.txt)
 
 # A virtual environment with what a requirements file names, new when the file or the Python changes; the mark comes last.
+# What pip or uv say is shown when they fail.
 define environment
 cd '$(HERE)' && rm -rf '$(1)' && mkdir -p '$(BUILD)' && echo 'installing $(2)' && \
-$(PYTHON) -m venv '$(1)' && \
-'$(1)'/bin/python -m pip install --quiet --disable-pip-version-check -r '$(2)' && touch '$(1)/complete'
+{ { $(PYTHON) -m venv '$(1)' && '$(1)/bin/python' -m pip install -r '$(2)'; } >'$(1).log' 2>&1 || \
+{ uv venv --clear --python '$(PYTHON)' '$(1)' && uv pip install --python '$(1)/bin/python' -r '$(2)'; } >>'$(1).log' 2>&1 || \
+{ tail -n 20 '$(1).log'; exit 1; }; } && touch '$(1)/complete'
 endef

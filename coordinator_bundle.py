@@ -12467,19 +12467,31 @@ class DagBag:
 
     @staticmethod
     def _describe(error: BaseException, file: DagFile) -> str:
-        """Say what a Dag file raised, with the last line of the file that was on the way there."""
-        line, trace = 0, error.__traceback__
+        """Say what a Dag file raised: its last line on the way there, below it the line of a helper that raised."""
+        line, trace, deeper = 0, error.__traceback__, None
         where = file.path
         while trace is not None:
             if trace.tb_frame.f_globals is not globals() and not trace.tb_frame.f_code.co_filename.startswith("<"):
                 name = trace.tb_frame.f_code.co_filename
                 if os.path.basename(name) == os.path.basename(file.path):
-                    where, line = file.path, trace.tb_lineno
+                    where, line, deeper = file.path, trace.tb_lineno, None
+                elif _is_authors(name):
+                    deeper = (name, trace.tb_lineno, trace.tb_frame.f_code.co_name)
             trace = trace.tb_next
         if isinstance(error, SyntaxError) and error.filename:
-            where, line = error.filename, error.lineno or 0
+            where, line, deeper = error.filename, error.lineno or 0, None
+        detail = getattr(getattr(error, "error", None), "detail", None)
         text = str(error) or repr(error)
-        return f"{where}:{line}: {type(error).__name__}: {text}" if line else f"{where}: {type(error).__name__}: {text}"
+        if isinstance(error, AirflowRuntimeError) and isinstance(detail, dict) and detail.get("message"):
+            text = f"{text.partition(':')[0]}: {detail['message']}"
+        text = f"{where}:{line}: {type(error).__name__}: {text}" if line else f"{where}: {type(error).__name__}: {text}"
+        if deeper is not None:
+            import linecache
+
+            name, line, function = deeper
+            shown = linecache.getline(name, line).strip()
+            text += f"\n  raised at {name}:{line}{f', in {function}' if function != '<module>' else ''}: {shown}"
+        return text + _argument_hints(error)
 
     def _add(self, declared: DAG, file: DagFile) -> None:
         line = declared.declared_at[1] if declared.declared_at else 0
@@ -12507,6 +12519,54 @@ class DagBag:
             )
         self.dags[declared.dag_id] = declared
         self.files[declared.dag_id] = file
+
+
+def _is_authors(path: str) -> bool:
+    """Whether a source file is neither the standard library's nor an installed package's."""
+    if not os.path.isabs(path) or "-packages" in path or not os.path.exists(path):
+        return False
+    return hasattr(sys, "_MEIPASS") or not path.startswith(os.path.dirname(os.__file__) + os.sep)
+
+
+def _argument_hints(error: BaseException) -> str:
+    """Say, below Airflow's own message, what has become of an argument that a Dag or an operator does not take."""
+    import re
+
+    text = str(error)
+    if not isinstance(error, TypeError):
+        return ""
+    found = re.search(r"(\S+)\(\) got (?:an )?unexpected keyword arguments? (.*)", text)
+    rejected = re.search(r"Invalid arguments were passed to (\S+) .*\n\*\*kwargs: \{(.*)\}", text, re.DOTALL)
+    if found:
+        names = re.findall(r"'(\w+)'", found[2])
+    elif rejected:
+        names = re.findall(r"'(\w+)':", rejected[2])
+    else:
+        return ""
+    of_dag = found is not None and found[1].startswith("DAG.")
+    code = DAG.__init__.__code__
+    known = set(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]) if of_dag else _OPERATOR_ARGUMENTS
+    # What the migration guide of Airflow 3 and the changelogs before it say of each.
+    changed = {
+        "schedule_interval": "is called schedule since Airflow 3",
+        "timetable": "is called schedule since Airflow 3",
+        "concurrency": "is called max_active_tasks since Airflow 3",
+        "fail_stop": "is called fail_fast since Airflow 3",
+        "task_concurrency": "is called max_active_tis_per_dag since Airflow 3",
+        "execution_date": "is called logical_date since Airflow 3",
+        "default_view": "was removed in Airflow 3: leave it out",
+        "orientation": "was removed in Airflow 3: leave it out",
+        "full_filepath": "was removed in Airflow 3: leave it out",
+        "sla": "was removed in Airflow 3: use deadline=DeadlineAlert(...) of the Dag",
+        "provide_context": "was removed in Airflow 3: the context is passed unasked",
+    }
+    hints = []
+    for name in names:
+        if name in changed:
+            hints.append(f"\n  {name} {changed[name]}")
+        elif name not in known and (near := _nearest(name, known)):
+            hints.append(f"\n  {name}{near}")
+    return "".join(hints)
 
 
 def load_dag_files(paths: Iterable[str]) -> DagBag:
@@ -16772,9 +16832,11 @@ def append_trailer(executable: str, source: bytes, manifest: dict[str, Any], out
             manifest_text = render_manifest({**manifest, "digests": _digests(manifest, binary_sha256, source)})
             copy.write(source + manifest_text + Trailer(len(source), len(manifest_text), binary_sha256).pack())
             copy.flush()
-            os.fchmod(copy.fileno(), 0o755)
             os.fsync(copy.fileno())
-        os.replace(temporary, out)
+            # From here on Airflow might start it under this name.
+            os.fchmod(copy.fileno(), 0o755)
+            os.replace(temporary, out)
+            os.fsync(copy.fileno())
     except BaseException:
         os.unlink(temporary)
         raise
@@ -16988,11 +17050,17 @@ class _LoadedModule:
 
 # Read by tasks through `Path(__file__)` or `template_searchpath`, and small enough to be taken along unasked.
 DATA_SUFFIXES = frozenset(
-    ".cfg .conf .csv .css .env .geojson .graphql .hql .html .ini .j2 .jinja .jinja2 .json .jsonl .md .properties .ps1"
+    ".cfg .conf .csv .css .geojson .graphql .hql .html .ini .j2 .jinja .jinja2 .json .jsonl .md .properties .ps1"
     " .psv .r .rst .sh .sql .tmpl .toml .tpl .tsv .txt .xml .xsd .xslt .yaml .yml".split()
 )
 _SKIPPED_FOLDERS = frozenset(
     "__pycache__ __pypackages__ build dist env node_modules site-packages target venv virtualenv wheels".split()
+)
+# Files with such an ending that serve the project and not its tasks.
+_PROJECT_FILES = frozenset(
+    "airflow_settings.yaml changelog.md code_of_conduct.md contributing.md docker-compose.yaml docker-compose.yml "
+    "license.md license.txt mkdocs.yml mypy.ini package-lock.json package.json poetry.toml pyproject.toml pytest.ini "
+    "readme.md readme.rst readme.txt ruff.toml setup.cfg tox.ini uv.toml".split()
 )
 _OUR_OWN = frozenset("coordinator_bundle.py build_spec.spec Makefile README.md tests build dist".split())
 _LARGE_FILE = 10 << 20
@@ -17110,7 +17178,7 @@ def python_version_fits(specifier: str, version: tuple[int, int, int]) -> bool:
     return True
 
 
-def collect_project(dag_paths: Sequence[str], include: Sequence[str]) -> dict[str, Any]:
+def collect_project(dag_paths: Sequence[str], include: Sequence[str], exclude: Sequence[str] = ()) -> dict[str, Any]:
     """
     What goes along with Dag files: the folder they lie in decides, as Airflow's Dag folder does.
 
@@ -17118,9 +17186,13 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str]) -> dict[st
     relative]` of each file to lay out beside them), `modules` (of included Python code), `pathex` (folders imports are
     looked up in) and `notices` (what was left out, and how to have it).
 
-    :param include: further files and folders; what lies outside of `root` goes to its top under its own name
+    :param include: further files and folders; what lies outside of `root` goes to its top under its own name. The
+        modules of a folder that is no package can be imported as they can with that folder on `PYTHONPATH`, too
+    :param exclude: files and folders below `root`, or patterns such as `*.csv`, whose data stays here
     :raises BuildError: a file that is not there, no sensible common folder, or more than is plausible for a Dag project
     """
+    import fnmatch
+
     dags = [os.path.abspath(path) for path in dag_paths]
     for given, path in zip(dag_paths, dags):
         if not os.path.isfile(path):
@@ -17135,14 +17207,33 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str]) -> dict[st
     if len({os.path.dirname(path) for path in dags}) > 1 and root in ("/", home, os.path.dirname(home)):
         raise BuildError(f"the Dag files have no folder in common but {root}; put them into one project folder")
     notices: list[str] = []
+    path_entries: list[str] = []
     data: dict[str, str] = {}
     modules: list[str] = []
     pathex = list(dict.fromkeys([*(os.path.dirname(path) for path in dags), root]))
     for path in dags:
         data[os.path.relpath(path, root)] = path
     tally = [0, 0]
+    unused = {}
+    for given in exclude:
+        path = os.path.abspath(given)
+        is_named = os.path.exists(path) and path.startswith(root + os.sep)
+        unused[given] = os.path.relpath(path, root) if is_named else os.path.normpath(given)
+    patterns = list(unused.items())
+
+    def is_excluded(relative: str) -> bool:
+        names = [os.path.basename(relative)]
+        while relative:
+            names.append(relative)
+            relative = os.path.dirname(relative)
+        found = [given for given, pattern in patterns if fnmatch.filter(names, pattern)]
+        for given in found:
+            unused.pop(given, None)
+        return bool(found)
 
     def add(path: str, relative: str, asked: bool) -> None:
+        if is_excluded(relative):
+            return
         size = os.path.getsize(path)
         if not asked and size > _LARGE_FILE:
             notices.append(f"{relative} is left out for its size ({size >> 20} MiB); INCLUDE={relative} takes it along")
@@ -17153,7 +17244,7 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str]) -> dict[st
         if not asked and (len(data) > _MOST_FILES or tally[1] > _MOST_BYTES):
             raise BuildError(
                 f"{root} holds more than a Dag file's project would ({len(data)} data files, {tally[1] >> 20} MiB so "
-                "far); put the Dag file into a folder of its own and name what it needs by INCLUDE=path"
+                "far); put the Dag file into a folder of its own, or leave out what it does not need by EXCLUDE=path"
             )
 
     def sweep(folder: str) -> None:
@@ -17165,9 +17256,9 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str]) -> dict[st
                 continue
             if entry.is_dir(follow_symlinks=False):
                 skip = entry.name in _SKIPPED_FOLDERS or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
-                if not skip and folder not in ("/", home):
+                if not skip and folder not in ("/", home) and not is_excluded(os.path.relpath(entry.path, root)):
                     sweep(entry.path)
-            elif entry.is_file() and os.path.splitext(entry.name)[1].lower() in DATA_SUFFIXES:
+            elif entry.is_file() and _is_data(entry.name):
                 add(entry.path, os.path.relpath(entry.path, root), asked=False)
 
     here = os.path.dirname(os.path.abspath(__file__))
@@ -17183,6 +17274,14 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str]) -> dict[st
         top = os.path.relpath(path, root) if inside else os.path.basename(path)
         if not inside:
             pathex.append(os.path.dirname(path))
+        # A folder that is no package is what others put on PYTHONPATH: its modules stand at the top as well.
+        is_path_entry = (
+            os.path.isdir(path)
+            and not os.path.exists(os.path.join(path, "__init__.py"))
+            and any(name.endswith(".py") for name in os.listdir(path))
+        )
+        if is_path_entry:
+            path_entries.append(path)
         if os.path.isfile(path):
             add(path, top, asked=True)
             modules += _module_names(path, top)
@@ -17191,18 +17290,66 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str]) -> dict[st
             folders[:] = sorted(name for name in folders if name not in ("__pycache__", ".git"))
             for name in sorted(files):
                 full = os.path.join(folder, name)
-                relative = os.path.normpath(os.path.join(top, os.path.relpath(full, path)))
-                if os.path.isfile(full):
-                    add(full, relative, asked=True)
-                    modules += _module_names(full, relative)
+                own = os.path.relpath(full, path)
+                for relative in (os.path.join(top, own), own) if is_path_entry else (os.path.join(top, own),):
+                    if os.path.isfile(full):
+                        add(full, relative, asked=True)
+                        modules += _module_names(full, relative)
+    for given, pattern in patterns:
+        if given in unused:
+            raise BuildError(f"EXCLUDE={given}: nothing that would be taken along is called {pattern} below {root}")
     return {
         "root": root,
         "files": [{"path": path, "relative": os.path.relpath(path, root)} for path in dags],
         "data": [[path, relative] for relative, path in sorted(data.items())],
         "modules": sorted(set(modules)),
-        "pathex": list(dict.fromkeys(pathex)),
+        "pathex": list(dict.fromkeys([*pathex, *path_entries])),
         "notices": notices,
     }
+
+
+def _is_data(name: str) -> bool:
+    """Whether a file of this name is taken along unasked."""
+    import re
+
+    name = name.lower()
+    if name in _PROJECT_FILES or re.fullmatch(r"(.*[-_.])?(requirements|constraints)([-_.].*)?\.txt", name):
+        return False
+    return os.path.splitext(name)[1] in DATA_SUFFIXES
+
+
+def _shown_data(project: dict[str, Any]) -> str:
+    """What is taken along, in one line: how much, and where it lies, the largest first."""
+    dags = {file["relative"] for file in project["files"]}
+    groups: dict[str, list[int]] = {}
+    seen = set()
+    for path, relative in project["data"]:
+        if relative in dags or path in seen:
+            continue
+        seen.add(path)
+        top = relative.partition(os.sep)
+        groups.setdefault(top[0] + top[1], []).append(os.path.getsize(path))
+    if not seen:
+        return ""
+    total = sum(map(sum, groups.values()))
+    largest = sorted(groups, key=lambda name: (-sum(groups[name]), name))
+    names = [f"{name} ({len(groups[name])})" if name.endswith(os.sep) else name for name in largest[:8]]
+    more = f" and {len(largest) - 8} more; EXPLAIN=1 lists them" if len(largest) > 8 else ""
+    return f"{_counted(len(seen), 'file')}, {_shown_size(total)}: {', '.join(names)}{more}"
+
+
+def _neighbours(project: dict[str, Any]) -> str:
+    """A sentence about other Dag files from whose folders data is taken along; "" when there are none."""
+    root = project["root"]
+    own = {file["path"] for file in project["files"]}
+    taken = [path for path, _ in project["data"] if path not in own and path.startswith(root + os.sep)]
+    folders = {os.path.dirname(path) for path in [*taken, *(own if taken else ())]}
+    found = [os.path.relpath(path, root) for folder in sorted(folders) for path in dag_files_beside(folder)]
+    others = [path for path in found if os.path.join(root, path) not in own]
+    if not others:
+        return ""
+    shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+    return f"other Dag files lie here too ({shown}); EXCLUDE=path leaves out what is theirs"
 
 
 def _module_names(path: str, relative: str) -> list[str]:
@@ -17243,69 +17390,126 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
     Returns `dags` (dag_id to task ids), `files` (dag_id to path), `templated` (tasks that Jinja must render),
     `has_jinja2`, `unrouted` (Dags whose tasks have no queue) and `notices` (what will differ at run time).
 
-    :raises BuildError: a file that does not import, no Dags, two Dags with one id; with file and line
+    :raises BuildError: a file that does not import, no Dags, two Dags with one id, ids that are never the same; with
+        file and line
+    """
+    for file in project["files"]:
+        _check_syntax(file["path"])
+    with _elsewhere() as folder:
+        environment = _foreign_environment(folder)
+        (here, output), (there, other_output) = _import_apart(
+            [python], project, [{}, {"environment": environment, "folder": folder, "later": 400 * 86400}]
+        )
+    if here is None:
+        raise BuildError(f"importing the Dag files ended the process:\n{_tail(output)}")
+    _check_answer(here, project)
+    notices = here["warnings"] + here["observed"]
+    if here["missing"]:
+        places = "".join(f"\n  {place}: {_module_and_package(module)}" for place, module in here["missing"])
+        modules = [module for _, module in here["missing"]]
+        notices.append(
+            f"imported in functions but not installed, so missing in the bundle:{places}\n{_how_to_declare(modules)}"
+        )
+    if there is None or there["import_errors"]:
+        why = _tail(other_output, 3) if there is None else next(iter(there["import_errors"].values()))
+        notices.append(
+            "the Dag file can be imported here, but not from another folder with another environment, and a worker "
+            f"has its own of both:\n{_indented(why, '  ')}\n  Read such things inside a task, give them a default, or "
+            "see to it that the worker has them"
+        )
+    elif _id_sets(there["dags"]) != _id_sets(here["dags"]):
+        notices += _differences(python, project, here["dags"], there["dags"])
+    found = {name: here[name] for name in ("dags", "files", "templated", "has_jinja2", "unrouted", "connection_hooks")}
+    return {**found, "notices": notices}
+
+
+def check_dag_files(project: dict[str, Any]) -> None:
+    """
+    Find what can be found before anything is installed: import the Dag files with the standard library alone.
+
+    What goes wrong in a file that asks for more than that says nothing yet, so it is passed over.
+
+    :raises BuildError: as `probe_dag_files` does
+    """
+    for file in project["files"]:
+        _check_syntax(file["path"])
+    ((answer, _),) = _import_apart([sys.executable, "-S"], project, [{}])
+    if answer is None:
+        return
+    unsure = {path for path, text in answer["import_errors"].items() if "PackageNotFoundError" in text}
+    unsure.update(answer["lacking"])
+    for path in unsure:
+        answer["import_errors"].pop(path, None)
+    if answer["import_errors"] or not unsure:
+        _check_answer(answer, project)
+
+
+def _check_answer(answer: dict[str, Any], project: dict[str, Any]) -> None:
+    if answer["import_errors"]:
+        raise BuildError("\n".join(_import_error(text) for text in answer["import_errors"].values()))
+    if not answer["dags"]:
+        names = ", ".join(file["relative"] for file in project["files"])
+        raise BuildError(f"{names}: no Dag in it. A @dag function must be called at the top level: my_dag()")
+    empty = sorted({file["path"] for file in project["files"]} - set(answer["files"].values()))
+    if empty:
+        raise BuildError(f"{', '.join(empty)}: no Dag in it; helper modules beside a Dag file are taken along unasked")
+
+
+def _elsewhere() -> Any:
+    import tempfile
+
+    return tempfile.TemporaryDirectory(prefix="coordinator-bundle-")
+
+
+def _foreign_environment(folder: str) -> dict[str, str]:
+    """The environment of a user who has set nothing, whose home is *folder*."""
+    kept = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+    environment = {key: value for key, value in os.environ.items() if key in kept}
+    environment.update(HOME=folder, TMPDIR=folder, HOSTNAME="elsewhere", USER="somebody", LOGNAME="somebody")
+    environment.update(TZ="Asia/Kathmandu", LC_ALL="C.UTF-8")
+    return environment
+
+
+def _import_apart(
+    python: Sequence[str], project: dict[str, Any], variants: Sequence[dict[str, Any]]
+) -> list[tuple[dict[str, Any] | None, str]]:
+    """
+    Import a project's Dag files in processes of their own, all at once.
+
+    Returns for each variant what `_probe_child` answered, None when it did not live to, and what it printed.
+
+    :param variants: `environment` and `folder` that are not these, `later` (seconds that the clock is put forward)
     """
     import json
     import subprocess
-    import tempfile
 
-    for file in project["files"]:
-        _check_syntax(file["path"])
     start = f"import sys; sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r}); import coordinator_bundle"
-    with tempfile.TemporaryDirectory(prefix="coordinator-bundle-") as elsewhere:
-        kept = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
-        scrubbed = {key: value for key, value in os.environ.items() if key in kept}
-        scrubbed.update(HOME=elsewhere, TMPDIR=elsewhere, HOSTNAME="elsewhere", USER="somebody", LOGNAME="somebody")
-        scrubbed.update(TZ="Asia/Kathmandu", PYTHONHASHSEED="4711", LC_ALL="C.UTF-8")
-        answers, processes = [], []
-        for name, environment, folder in (("here", dict(os.environ), None), ("elsewhere", scrubbed, elsewhere)):
-            answer = os.path.join(elsewhere, name + ".json")
-            answers.append(answer)
-            job = {**project, "answer": answer, "elsewhere": name == "elsewhere"}
-            code = f"{start}; coordinator_bundle._probe_child()"
+    processes = []
+    with _elsewhere() as folder:
+        for number, variant in enumerate(variants):
+            answer = os.path.join(folder, f"{number}.json")
+            job = {**project, "answer": answer, "later": variant.get("later", 0), "times": variant.get("times", False)}
             process = subprocess.Popen(
-                [python, "-I", "-B", "-c", code],
-                env=environment,
-                cwd=folder,
+                [*python, *variant.get("options", ()), "-I", "-c", f"{start}; coordinator_bundle._probe_child()"],
+                env=variant.get("environment"),
+                cwd=variant.get("folder"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
-            assert process.stdin
-            process.stdin.write(json.dumps(job).encode())
-            process.stdin.close()
-            processes.append(process)
-        outputs = [process.stdout.read().decode(errors="replace") for process in processes]  # type: ignore[union-attr]
-        for process in processes:
-            process.wait()
+            process.stdin.write(json.dumps(job).encode())  # type: ignore[union-attr]
+            process.stdin.close()  # type: ignore[union-attr]
+            processes.append((process, answer))
         results = []
-        for answer in answers:
+        for process, answer in processes:
+            output = process.stdout.read().decode(errors="replace")  # type: ignore[union-attr]
+            process.wait()
             try:
-                with open(answer) as file_:
-                    results.append(json.load(file_))
+                with open(answer) as file:
+                    results.append((json.load(file), output))
             except (OSError, ValueError):
-                results.append(None)
-    here, there = results
-    if here is None:
-        raise BuildError(f"importing the Dag files ended the process:\n{_tail(outputs[0])}")
-    if here["import_errors"]:
-        raise BuildError("\n".join(_import_error(text) for text in here["import_errors"].values()))
-    if not here["dags"]:
-        names = ", ".join(file["relative"] for file in project["files"])
-        raise BuildError(f"{names}: no Dag in it. A @dag function must be called at the top level: my_dag()")
-    empty = sorted({file["path"] for file in project["files"]} - set(here["files"].values()))
-    if empty:
-        raise BuildError(f"{', '.join(empty)}: no Dag in it; helper modules beside a Dag file are taken along unasked")
-    notices = here["warnings"] + here["observed"]
-    if there is None or there["import_errors"]:
-        why = _tail(outputs[1], 3) if there is None else _last_line(next(iter(there["import_errors"].values())))
-        notices.append(
-            f"the Dag file imports here, but not with another environment and folder ({why}): nor may a worker"
-        )
-    else:
-        notices += _differences(here["dags"], there["dags"])
-    found = {name: here[name] for name in ("dags", "files", "templated", "has_jinja2", "unrouted", "connection_hooks")}
-    return {**found, "notices": notices}
+                results.append((None, output))
+    return results
 
 
 def _check_syntax(path: str) -> None:
@@ -17322,8 +17526,8 @@ def _tail(text: str, lines: int = 20) -> str:
     return "\n".join(text.strip().splitlines()[-lines:])
 
 
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1] if text.strip() else "no message"
+def _indented(text: str, by: str) -> str:
+    return "\n".join(by + line for line in text.splitlines())
 
 
 def _import_error(text: str) -> str:
@@ -17331,34 +17535,96 @@ def _import_error(text: str) -> str:
     import re
 
     missing = re.search(r"No module named '([^'.]+)", text)
-    return f"{text}\n{_how_to_declare(missing[1])}" if missing else text
+    return f"{text}\n{_how_to_declare([missing[1]])}" if missing and missing[1] != "airflow" else text
 
 
-def _how_to_declare(module: str) -> str:
+# Packages that are not called as what is imported of them.
+_PACKAGE_OF = {
+    "Crypto": "pycryptodome", "MySQLdb": "mysqlclient", "OpenSSL": "pyopenssl", "PIL": "pillow", "attr": "attrs",
+    "bs4": "beautifulsoup4", "cv2": "opencv-python-headless", "dateutil": "python-dateutil", "docx": "python-docx",
+    "dotenv": "python-dotenv", "fitz": "pymupdf", "git": "gitpython", "google": "the google-cloud-... one",
+    "jwt": "pyjwt", "ldap": "python-ldap", "magic": "python-magic", "pptx": "python-pptx",
+    "psycopg2": "psycopg2-binary", "serial": "pyserial", "skimage": "scikit-image", "sklearn": "scikit-learn",
+    "slugify": "python-slugify", "snowflake": "snowflake-connector-python", "yaml": "pyyaml", "zmq": "pyzmq",
+}  # fmt: skip
+# Well-known ones that are.
+_SAME_NAME = frozenset(
+    "aiohttp boto3 botocore click duckdb fsspec httpx jinja2 lxml matplotlib msgpack networkx numpy openpyxl orjson "
+    "pandas paramiko pendulum polars psycopg pyarrow pydantic pymongo pymysql pyspark pytz redis requests rich s3fs "
+    "scipy seaborn sqlalchemy statsmodels tenacity torch tqdm transformers ujson xgboost xlsxwriter".split()
+)
+
+
+def _package_of(module: str) -> str:
+    """What to declare for a module; a name that is not known to be a package's is not passed off as one."""
+    if module in _SAME_NAME:
+        return module
+    return _PACKAGE_OF.get(module, f"<the package that provides {module}>")
+
+
+def _module_and_package(module: str) -> str:
+    package = _package_of(module)
+    return module if package == module or package.startswith("<") else f"{module} (of the package {package})"
+
+
+def _how_to_declare(modules: Sequence[str]) -> str:
+    packages = ", ".join(f'"{name}"' for name in dict.fromkeys(map(_package_of, modules)))
+    what, package = ("It is", "it is a package") if len(modules) == 1 else ("They are", "these are packages")
     return (
-        "  It is neither beside the Dag file nor declared. If it is a package, say so at the top of the Dag file:\n"
-        f'    # /// script\n    # dependencies = ["{module}"]\n    # ///\n'
-        "  or by REQUIREMENTS=requirements.txt; if it is your own code from elsewhere, take it along by INCLUDE=path"
+        f"  {what} neither beside the Dag file nor declared. If {package}, say so at the top of the Dag file:\n"
+        f"    # /// script\n    # dependencies = [{packages}]\n    # ///\n"
+        "  or by REQUIREMENTS=requirements.txt; your own code from elsewhere is taken along by INCLUDE=path"
     )
 
 
-def _differences(here: dict[str, list[str]], there: dict[str, list[str]]) -> list[str]:
-    """Ids that are not the same when a Dag file is imported elsewhere: no task would be found by them at run time."""
-    notices = []
-    reason = "ids must not be made from the environment, the clock or chance: at run time they will differ again"
-    changed = sorted(set(here) - set(there))
-    if changed:
-        notices.append(
-            f"Dag ids {', '.join(changed)} became {', '.join(sorted(set(there) - set(here)))} elsewhere; {reason}"
+def _differences(
+    python: str, project: dict[str, Any], here: dict[str, list[str]], there: dict[str, list[str]]
+) -> list[str]:
+    """
+    Notices on ids that were not the same in another place at another time, and why.
+
+    A task is looked for by its ids after the file has been imported anew, and a bundle by the dag_ids of the build.
+
+    :raises BuildError: they differ from one import to the next, or the dag_ids from one day to the next: such a task
+        would never be found
+    """
+    variants = [{"later": 61}, {"later": 400 * 86400}]
+    minute, year = (answer["dags"] if answer else here for answer, _ in _import_apart([python], project, variants))
+    never = "\n  Give it an id that is the same at every import; what changes from run to run belongs into params"
+    if _id_sets(minute) != _id_sets(here):
+        raise BuildError(
+            f"{_changed_ids(here, minute)} when the file was imported a minute later: ids made from the clock, from "
+            f"chance or from the order of a set are others in the worker, so the task would not be found.{never}"
         )
-    for dag_id in sorted(set(here) & set(there)):
-        only = [task for task in here[dag_id] if task not in there[dag_id]]
-        other = [task for task in there[dag_id] if task not in here[dag_id]]
-        if only or other:
-            notices.append(
-                f"{dag_id}: task ids {', '.join(only) or '-'} became {', '.join(other) or '-'} elsewhere; {reason}"
-            )
-    return notices
+    if set(year) != set(here):
+        raise BuildError(
+            f"{_changed_ids(here, year)} when the file was imported on another date: Airflow looks for the bundle by "
+            f"the dag_id of the build, so from then on it would find none.{never}"
+        )
+    if _id_sets(year) != _id_sets(here):
+        return [
+            f"{_changed_ids(here, year)} when the file was imported on another date: a task for which Airflow's Dag "
+            "processor and the worker import it on different dates is not found and ends as removed"
+        ]
+    return [
+        f"{_changed_ids(here, there)} with another environment in another folder: the worker must have what they are "
+        "made from just as this build has it, else the task is not found and ends as removed"
+    ]
+
+
+def _id_sets(dags: dict[str, list[str]]) -> dict[str, set[str]]:
+    return {dag_id: set(tasks) for dag_id, tasks in dags.items()}
+
+
+def _changed_ids(here: dict[str, list[str]], there: dict[str, list[str]]) -> str:
+    """What has become of the first id that is not in both, as the beginning of a sentence."""
+    was, became, what = list(here), list(there), "the dag_id"
+    if set(was) == set(became):
+        dag_id = next(each for each in here if set(here[each]) != set(there[each]))
+        was, became, what = here[dag_id], there[dag_id], f"of Dag {dag_id} the task_id"
+    gone = [each for each in was if each not in became]
+    came = [each for each in became if each not in was]
+    return f"{what} {', '.join(gone[:3]) or '(none)'} became {', '.join(came[:3]) or '(none)'}"
 
 
 def _probe_child() -> None:
@@ -17368,14 +17634,29 @@ def _probe_child() -> None:
 
     job = json.load(sys.stdin)
     sys.path[1:1] = job["pathex"]
-    sys.dont_write_bytecode = True
+    # Nothing is left in the project's folders; where times are taken, compiled modules go to a folder of their own.
+    sys.dont_write_bytecode = not job["times"]
     observer = _ProbeObserver(job)
-    if job["elsewhere"]:
-        _shift_the_clock()
-    observer.start()
-    bag = load_dag_files([file["path"] for file in job["files"]])
+    not_found = _NotFound()
+    if job["later"]:
+        _shift_the_clock(job["later"])
+    bag, lacking = DagBag(), []
+    times = _ImportTimes(job) if job["times"] else None
+    if times is None:
+        observer.start()
+    started = time.perf_counter()
+    for file in map(DagFile.from_path, [file["path"] for file in job["files"]]):
+        sys.meta_path.append(not_found)  # type: ignore[arg-type]
+        bag.load_or_note(file)
+        sys.meta_path.remove(not_found)  # type: ignore[arg-type]
+        if not_found.names:
+            lacking.append(file.path)
+            not_found.names.clear()
+    took = time.perf_counter() - started
     observer.enabled = False
-    answer = {
+    answer: dict[str, Any] = {
+        "seconds": took,
+        "times": times.found if times else [],
         "dags": {dag_id: list(dag.task_ids) for dag_id, dag in bag.dags.items()},
         "files": {dag_id: os.path.abspath(file.path) for dag_id, file in bag.files.items()},
         "import_errors": {str(path): text for path, text in bag.import_errors.items()},
@@ -17388,8 +17669,13 @@ def _probe_child() -> None:
             if dag.tasks and all(each.queue == BaseOperator.queue for each in dag.tasks)
         ],
         "connection_hooks": connection_hooks(),
-        "observed": [] if job["elsewhere"] else observer.notices() + _missing_imports(job),
+        "lacking": lacking,
+        "missing": [],
+        "observed": observer.notices(),
     }
+    if not job["later"]:
+        answer["missing"], lacks_of_airflow = _missing_imports(job)
+        answer["observed"] += lacks_of_airflow
     with open(job["answer"], "w") as answer_file:
         json.dump(answer, answer_file)
     sys.stdout.flush()
@@ -17397,11 +17683,22 @@ def _probe_child() -> None:
     os._exit(0)
 
 
-def _shift_the_clock() -> None:
-    """Let `time.time` and `datetime.now` answer 400 days and 7 hours later."""
+class _NotFound:
+    """The last finder: notes which modules were asked for that no installed package, file or library provides."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] not in sys.stdlib_module_names:
+            self.names.append(name)
+
+
+def _shift_the_clock(seconds: float) -> None:
+    """Let `time.time` and `datetime.now` answer so many seconds later."""
     import datetime
 
-    shift = datetime.timedelta(days=400, hours=7)
+    shift = datetime.timedelta(seconds=seconds)
     real_time, real = time.time, datetime.datetime
 
     class Later(real):  # type: ignore[misc, valid-type]
@@ -17480,8 +17777,38 @@ class _ProbeObserver:
         return found
 
 
-def _missing_imports(job: dict[str, Any]) -> list[str]:
-    """Modules that Dag files and their helpers import inside functions and that this environment does not have."""
+class _ImportTimes:
+    """Takes the time of each import statement of the project's own code, less that of such statements inside it."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        import builtins
+
+        self.root = job["root"] + os.sep
+        self.found: list[tuple[float, str, str]] = []
+        self.inner = [0.0]
+        self.original = builtins.__import__
+        builtins.__import__ = self.timed
+
+    def timed(self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+        caller = sys._getframe(1)
+        path = caller.f_code.co_filename
+        if not path.startswith(self.root) or "-packages" in path:
+            return self.original(name, globals, locals, fromlist, level)
+        started = time.perf_counter()
+        self.inner.append(0.0)
+        try:
+            return self.original(name, globals, locals, fromlist, level)
+        finally:
+            took = time.perf_counter() - started
+            self.found.append((took - self.inner.pop(), f"{path[len(self.root) :]}:{caller.f_lineno}", name or "."))
+            self.inner[-1] += took
+
+
+def _missing_imports(job: dict[str, Any]) -> tuple[list[tuple[str, str]], list[str]]:
+    """What Dag files and their helpers import inside functions and this environment does not have.
+
+    Returns the first place (`file:line`) and the top-level name of each module, and sentences on parts of Airflow.
+    """
     import ast
     import importlib.util
 
@@ -17525,9 +17852,8 @@ def _missing_imports(job: dict[str, Any]) -> list[str]:
                 except (ImportError, ValueError):
                     known = False
                 if not known:
-                    place = f"{os.path.relpath(path, job['root'])}:{node.lineno}"
-                    found[top] = f"{place}: imports {top}, which is not installed: it will be missing in the bundle"
-    return [*of_airflow.values(), *(f"{text}\n{_how_to_declare(top)}" for top, text in found.items())]
+                    found[top] = f"{os.path.relpath(path, job['root'])}:{node.lineno}"
+    return [(place, top) for top, place in found.items()], list(of_airflow.values())
 
 
 def _lacking_of_airflow(module: str, names: list[str]) -> str:
@@ -17573,8 +17899,8 @@ def build_example() -> int:
     return subprocess.call([bundle.path, "--parse"])
 
 
-def build_main() -> int:
-    """`make bundle`: DAG, OUT, INCLUDE and REQUIREMENTS from the environment, words split as a shell does."""
+def build_main(install: str | None = None) -> int:
+    """`make bundle`: DAG, OUT, INCLUDE and the like from the environment, words split as a shell does."""
     import shlex
     import signal
 
@@ -17592,6 +17918,9 @@ def build_main() -> int:
             out=os.environ.get("OUT") or None,
             requirements=os.environ.get("REQUIREMENTS") or None,
             include=shlex.split(os.environ.get("INCLUDE", "")),
+            exclude=shlex.split(os.environ.get("EXCLUDE", "")),
+            explain=os.environ.get("EXPLAIN", "") not in ("", "0"),
+            install=install,
         )
     except BundleError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -17601,26 +17930,56 @@ def build_main() -> int:
         return 130
 
 
+def install_main() -> int:
+    """`make install`: builds what DAG names, or takes what BUNDLE names, and puts it into the folder BUNDLES."""
+    import shlex
+
+    folder = os.environ.get("BUNDLES", "")
+    try:
+        if not folder:
+            raise BuildError(
+                "into which folder? make install BUNDLES=/opt/airflow/bundles DAG=my_dag.py, or BUNDLE=dist/my_dag "
+                "for one that is built already"
+            )
+        bundles = shlex.split(os.environ.get("BUNDLE", ""))
+        if not bundles:
+            return build_main(install=folder)
+        for path in bundles:
+            install_bundle(path, folder)
+    except BundleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def build(
     dag_paths: Sequence[str],
     *,
     out: str | None = None,
     requirements: str | None = None,
     include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    explain: bool = False,
+    install: str | None = None,
 ) -> int:
     """
     Freeze Dag files (`build_bundle`), then say where the result is, what is in it and what to do next; the exit code.
 
-    :raises BuildError: as `build_bundle` does
+    :param install: a folder to put the result into (`install_bundle`)
+    :raises BuildError: as `build_bundle` and `install_bundle` do
     """
-    bundle = build_bundle(dag_paths, out=out, requirements=requirements, include=include)
-    print(f"{_shown_path(bundle.path)}  {bundle.size / (1 << 20):.1f} MiB")
+    bundle = build_bundle(
+        dag_paths, out=out, requirements=requirements, include=include, exclude=exclude, explain=explain
+    )
+    print(f"{_shown_path(bundle.path)}  {_shown_size(bundle.size)}")
     for dag_id, entry in bundle.manifest["dags"].items():
         print(f"  {dag_id}: {_counted(len(entry['tasks']), 'task')}")
-    print(
-        "next: copy it to a folder that `executables_root` in `[sdk] coordinators` names, under a temporary name, then"
-    )
-    print(f"      rename it; keep it executable (chmod +x). To look inside: {_shown_path(bundle.path, True)} --parse")
+    if install is not None:
+        install_bundle(bundle.path, install)
+        return 0
+    path = _shown_path(bundle.path, True)
+    print(f"next: {path} --parse lists what is inside; on a worker,")
+    print(f"      make install BUNDLE={path} BUNDLES=FOLDER puts it into the FOLDER of `executables_root`")
     return 0
 
 
@@ -17630,6 +17989,8 @@ def build_bundle(
     out: str | None = None,
     requirements: str | None = None,
     include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    explain: bool = False,
 ) -> BundleFile:
     """
     Freeze Dag files into one verified executable and say so in a few lines.
@@ -17639,6 +18000,8 @@ def build_bundle(
     :param out: the executable to write; `dist/<name of the first file>` when not given
     :param requirements: a requirements file, besides what the Dag files declare in themselves
     :param include: files and folders to take along beyond what lies beside the Dag files
+    :param exclude: files, folders and patterns to leave out of what is taken along
+    :param explain: say at the end what makes the result large and its starts slow
     :raises BuildError: with the reason and the next step; an older result is then left as it was
     """
     import hashlib
@@ -17650,7 +18013,7 @@ def build_bundle(
     started = time.monotonic()
     here = os.path.dirname(os.path.abspath(__file__))
     work = os.path.join(here, "build")
-    project = collect_project(dag_paths, include)
+    project = collect_project(dag_paths, include, exclude)
     first = project["files"][0]
     name = os.path.splitext(os.path.basename(first["relative"]))[0]
     if out and (out.endswith(os.sep) or os.path.isdir(out)):
@@ -17671,17 +18034,21 @@ def build_bundle(
     if any(_declares_airflow(line) for line in declared):
         print("  note: apache-airflow is declared and left out: in a bundle this program answers for it")
     _check_programs()
+    shown = _shown_data(project)
+    if shown:
+        print(f"  takes along  {shown}", flush=True)
+    python, is_ready = environment_python(work, declared)
+    if not is_ready:
+        check_dag_files(project)
     python, said = build_environment(work, declared)
-    print(f"  environment  {_shown_path(os.path.dirname(os.path.dirname(python)))} ({said})")
+    print(f"  environment  {_shown_path(os.path.dirname(os.path.dirname(python)))} ({said})", flush=True)
+    step = time.monotonic()
     probe = probe_dag_files(python, project)
-    data = [relative for _, relative in project["data"] if relative not in {f["relative"] for f in project["files"]}]
     tasks = sum(map(len, probe["dags"].values()))
-    print(f"  checked      {_counted(len(probe['dags']), 'Dag')}, {_counted(tasks, 'task')}")
-    if data:
-        print(f"  takes along  {', '.join(data[:4])}{f' and {len(data) - 4} more' if len(data) > 4 else ''}")
-    for notice in project["notices"] + probe["notices"]:
-        print(f"  note: {notice}")
-
+    print(f"  checked      {_counted(len(probe['dags']), 'Dag')}, {_counted(tasks, 'task')} ({_seconds(step)})")
+    neighbours = _neighbours(project)
+    for notice in project["notices"] + ([neighbours] if neighbours else []) + probe["notices"]:
+        print("  note: " + _indented(notice, "        ").lstrip())
     for dag_id in probe["unrouted"]:
         print(
             f"  note: no task of {dag_id} has a queue: Airflow will run them elsewhere; give them queue='frozen', say"
@@ -17705,6 +18072,7 @@ def build_bundle(
         print("  frozen       as before: nothing it depends on has changed")
     else:
         print(f"  freezing     log: {_shown_path(log)}", flush=True)
+        step = time.monotonic()
         for stale in (mark, frozen):
             if os.path.exists(stale):
                 os.unlink(stale)
@@ -17722,14 +18090,20 @@ def build_bundle(
             raise BuildError(f"PyInstaller failed; the end of {log}:\n{_tail(_read_text(log))}")
         with open(mark, "w") as mark_file:
             mark_file.write(key)
+        print(f"  frozen       {_shown_size(os.path.getsize(frozen))} ({_seconds(step)})")
+    step = time.monotonic()
     manifest = bundle_manifest(plan["dags"], os.path.basename(first["relative"]))
     check_bundle(frozen, manifest)
     try:
         bundle = append_trailer(frozen, embedded_source(plan["files"]), manifest, out)
     except OSError as error:
         raise BuildError(f"{out}: the bundle cannot be written there: {error.strerror}") from None
-    took = time.monotonic() - started
-    print(f"  verified     trailer, SHA-256, manifest and a start, as Airflow will ({took:.1f} s in all)")
+    print(
+        f"  verified     trailer, SHA-256, manifest and a start, as Airflow will "
+        f"({_seconds(step)}; {_seconds(started)} in all)"
+    )
+    if explain:
+        print(_explanation(python, frozen, project))
     return bundle
 
 
@@ -17752,12 +18126,226 @@ def check_bundle(path: str, manifest: dict[str, Any]) -> None:
     try:
         run = subprocess.run([path, "--bundle-metadata"], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BuildError(
-            f"the result does not start: {error}; is {os.path.dirname(path)} or /tmp mounted noexec?"
-        ) from None
+        reason = f"; {os.path.dirname(path)} is mounted noexec" if _is_noexec(os.path.dirname(path)) else ""
+        raise BuildError(f"the result does not start: {error}{reason}") from None
     if run.returncode or run.stdout.strip() != bundle.manifest_text.strip():
         output = _tail((run.stdout + run.stderr).decode(errors="replace"))
-        raise BuildError(f"the result does not start as it should (exit {run.returncode}):\n{output}")
+        problem = unpacking_problem()
+        remedy = f"\n{problem}" if problem else ""
+        raise BuildError(f"the result does not start as it should (exit {run.returncode}):\n{output}{remedy}")
+
+
+def _is_noexec(folder: str) -> bool:
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
+
+
+def unpacking_problem() -> str | None:
+    """Why a bundle cannot unpack itself here, as each start does, with the variable to set; None when it can."""
+    for folder in (*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp"):
+        # The bootloader takes the first that it can write to.
+        if folder and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+            if not _is_noexec(folder):
+                return None
+            return (
+                f"a bundle unpacks its libraries into a temporary folder at each start, and {folder} is mounted "
+                "noexec: set TMPDIR in the environment of the workers to a folder on a file system that allows it"
+            )
+    return (
+        "a bundle unpacks its libraries into a temporary folder at each start, and none of $TMPDIR, /tmp and /var/tmp "
+        "can be written to: set TMPDIR in the environment of the workers to a folder that can"
+    )
+
+
+def install_bundle(path: str, folder: str) -> BundleFile:
+    """
+    Put a bundle into a folder that a coordinator scans and say so. Whoever looks sees the old file or all of the new.
+
+    Warns of what Airflow would only show as a task that fails: another bundle there with one of its Dags, a temporary
+    folder from which nothing can be run, a folder that other users cannot enter.
+
+    :raises BundleFormatError: *path* is not a sound bundle
+    :raises BuildError: no such folder, or it cannot be written to or run from; what was there is then left as it was
+    """
+    import shutil
+    import stat
+    import tempfile
+
+    bundle = read_bundle(path)
+    if not os.path.isdir(folder):
+        raise BuildError(f"BUNDLES={folder}: there is no such folder; mkdir -p it, or name the one of executables_root")
+    if _is_noexec(folder):
+        raise BuildError(
+            f"BUNDLES={folder}: is mounted noexec, so that no bundle in it could start; name another folder"
+        )
+    name = os.path.basename(path)
+    target = os.path.join(os.path.abspath(folder), name)
+    if os.path.isdir(target) or os.path.exists(target) and os.path.samefile(path, target):
+        raise BuildError(f"{target}: this is {'a folder' if os.path.isdir(target) else 'the bundle itself'}")
+    # Airflow would start a complete copy under its temporary name, so that lies beside the folder where it can.
+    beside = os.path.dirname(os.path.abspath(folder))
+    is_usable = os.stat(beside).st_dev == os.stat(folder).st_dev and os.access(beside, os.W_OK | os.X_OK)
+    try:
+        staging = tempfile.mkdtemp(prefix=f".{name}.", suffix=".installing", dir=beside if is_usable else folder)
+        try:
+            temporary = os.path.join(staging, name)
+            shutil.copyfile(path, temporary)
+            os.chmod(temporary, 0o755)
+            if read_bundle(temporary).manifest["digests"] != bundle.manifest["digests"]:
+                raise BuildError(f"{path}: was changed while it was copied; try again")
+            with open(temporary, "rb") as copy:
+                os.fsync(copy.fileno())
+            os.replace(temporary, target)
+        finally:
+            shutil.rmtree(staging)
+    except OSError as error:
+        raise BuildError(f"{target}: cannot be written: {error.strerror}; what was there is as before") from None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    installed = read_bundle(target)
+    print(f"installed {target}: {', '.join(installed.manifest['dags'])}; verified as Airflow will")
+    for other, dag_ids in _rivals(target, installed.manifest["dags"]):
+        print(
+            f"  warning: {other} holds {', '.join(dag_ids)} too: Airflow takes the one that its walk through the "
+            "folder meets first; remove one of them"
+        )
+    if stat.S_IMODE(os.stat(folder).st_mode) & 0o005 != 0o005:
+        print(f"  warning: not every user may look into {folder}: the workers must run as its owner or in its group")
+    try:
+        check_bundle(target, {key: value for key, value in installed.manifest.items() if key != "digests"})
+    except BuildError as error:
+        print("  warning: " + _indented(str(error), "    ").lstrip())
+    return installed
+
+
+def _rivals(target: str, dag_ids: Collection[str]) -> list[tuple[str, list[str]]]:
+    """Other executable bundles in the folder of *target* and below it that hold one of these Dags."""
+    found = []
+    for folder, _, names in os.walk(os.path.dirname(target), followlinks=True):
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if os.path.realpath(path) == os.path.realpath(target) or not os.access(path, os.X_OK):
+                continue
+            try:
+                with open(path, "rb") as file:
+                    file.seek(-len(TRAILER_MAGIC), os.SEEK_END)
+                    if file.read() != TRAILER_MAGIC:
+                        continue
+                common = [dag_id for dag_id in read_bundle(path).manifest["dags"] if dag_id in dag_ids]
+            except (OSError, BundleFormatError):
+                continue
+            if common:
+                found.append((path, common))
+    return found
+
+
+# ---- What made it large and slow -------------------------------------------------------------------------------------
+
+_LIST_MEMBERS = """
+import json, re, sys
+from PyInstaller.archive.readers import CArchiveReader
+
+archive = CArchiveReader(sys.argv[1])
+members, needs = [], {}
+for name, (_, stored, size, _, kind) in archive.toc.items():
+    if kind in "zZ" and name.endswith(".pyz"):
+        for module, (_, _, length) in archive.open_embedded_archive(name).toc.items():
+            members.append([module, length, length, "module"])
+    else:
+        members.append([name, stored, size, kind])
+    if kind in "ab":
+        found = re.findall(rb"GLIBC_2\\.(\\d+)", archive.extract(name))
+        needs[name] = max(map(int, found), default=0)
+print(json.dumps([members, needs]))
+"""
+
+
+def _explanation(python: str, frozen: str, project: dict[str, Any]) -> str:
+    """What takes the room in a frozen program, what each start unpacks, and what importing the Dag files costs."""
+    import json
+    import subprocess
+
+    listed = subprocess.run([python, "-I", "-c", _LIST_MEMBERS, frozen], capture_output=True, text=True)
+    if listed.returncode:
+        raise BuildError(f"{frozen}: its archive cannot be listed:\n{_tail(listed.stderr)}")
+    members, needs = json.loads(listed.stdout)
+    whole = os.path.getsize(frozen)
+    groups: dict[str, int] = {}
+    unpacked = []
+    for name, stored, size, kind in members:
+        group = _member_group(name, kind, project)
+        groups[group] = groups.get(group, 0) + stored
+        if kind in "bxZ":
+            unpacked.append((size, name))
+    lines = [f"what takes the room in {_shown_size(whole)}, as stored"]
+    lines += _table([(size, f"{size / whole:4.0%}  {group}") for group, size in groups.items()], 10)
+    total = sum(size for size, _ in unpacked)
+    lines.append(
+        f"what each start writes to the temporary folder: {_counted(len(unpacked), 'file')}, {_shown_size(total)}"
+    )
+    lines += _table(unpacked, 5)
+    if needs:
+        name = max(needs, key=lambda each: (needs[each], each))
+        lines.append(f"what it needs: {os.uname().machine}, glibc 2.{needs[name]} or newer (for {name})")
+    data = [(os.path.getsize(path), relative) for path, relative in project["data"]]
+    lines += ["what is taken along beside the Dag files", *_table(data, len(data))]
+    # Twice: the first run leaves compiled modules behind, as a bundle has them.
+    options = ("-X", f"pycache_prefix={os.path.join(os.path.dirname(frozen), 'pycache')}")
+    for _ in range(2):
+        ((answer, output),) = _import_apart([python], project, [{"times": True, "options": options}])
+    if answer is None:
+        raise BuildError(f"importing the Dag files ended the process:\n{_tail(output)}")
+    spent = sorted(answer["times"], reverse=True)
+    lines.append(f"what importing the Dag files costs each task: {answer['seconds'] * 1000:.0f} ms")
+    for seconds, place, module in spent[:10]:
+        if seconds >= 0.001:
+            lines.append(f"  {seconds * 1000:6.0f} ms  {place}: {module}")
+    if spent and spent[0][0] > 0.05:
+        lines.append("  an import inside a task costs that task only")
+    return "\n".join(lines)
+
+
+def _member_group(name: str, kind: str, project: dict[str, Any]) -> str:
+    """Whose a member of the archive is: a package's, the standard library's, the project's."""
+    if kind == "x":
+        return "files beside the Dag file"
+    if kind == "module":
+        top = name.partition(".")[0]
+    else:
+        top = name.partition(os.sep)[0].partition(".")[0]
+        if top.startswith("libpython") or top == "coordinator_bundle":
+            return "the interpreter and coordinator_bundle"
+        if os.sep not in name:
+            return f"library {name}" if name.startswith("lib") else "the interpreter and coordinator_bundle"
+        if "lib-dynload" in name:
+            top = "os"
+    if top.startswith("unusual_prefix_"):
+        return "the Dag files"
+    if top in sys.stdlib_module_names or top.startswith(("_sysconfigdata", "_late_", "pyimod", "_bundle")):
+        return "the standard library"
+    return top
+
+
+def _table(rows: list[tuple[int, str]], most: int) -> list[str]:
+    """Lines of size and name, the largest first, the others in one."""
+    rows = sorted(rows, key=lambda row: (-row[0], row[1]))
+    lines = [f"  {_shown_size(size):>9}  {name}" for size, name in rows[:most]]
+    if len(rows) > most:
+        lines.append(f"  {_shown_size(sum(size for size, _ in rows[most:])):>9}  {len(rows) - most} more")
+    return lines
+
+
+# ---- Environments ----------------------------------------------------------------------------------------------------
+
+
+def _shown_size(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB" if size >= 100 << 10 else f"{-(-size // 1024)} KiB"
+
+
+def _seconds(since: float) -> str:
+    return f"{time.monotonic() - since:.1f} s"
 
 
 def _counted(number: int, noun: str) -> str:
@@ -17829,29 +18417,41 @@ def _check_programs() -> None:
         )
 
 
-def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
-    """
-    An environment with the pinned build tools and what is declared, made once and found again by what is in it.
+def environment_python(work: str, declared: list[str]) -> tuple[str, bool]:
+    """The Python of the environment with what is declared, and whether that environment is there already."""
+    folder = _environment_folder(work, declared)
+    return os.path.join(folder, "bin", "python"), os.path.exists(os.path.join(folder, "complete"))
 
-    Returns the path of its Python and "created" or "reused".
 
-    :param work: folder for environments
-    :raises BuildError: no `venv` module, pip fails, no shared libpython
-    """
+def _environment_folder(work: str, declared: list[str]) -> str:
     import hashlib
-    import shutil
-    import subprocess
 
-    stand_ins, constraints = _airflow_stand_ins(work)
+    _, constraints = _airflow_stand_ins(work)
     identity = [sys.version, os.path.realpath(sys.executable), *BUILD_PINS, constraints, *AIRFLOW_REQUIREMENTS]
     for line in declared:
         identity.append(_read_text(line[3:]) if line.startswith("-r ") else line)
     key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:12]
-    folder = os.path.join(work, f"env-{sys.version_info[0]}.{sys.version_info[1]}-{key}")
-    python = os.path.join(folder, "bin", "python")
-    mark = os.path.join(folder, "complete")
-    if os.path.exists(mark):
+    return os.path.join(work, f"env-{sys.version_info[0]}.{sys.version_info[1]}-{key}")
+
+
+def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
+    """
+    An environment with the pinned build tools and what is declared, made once and found again by what is in it.
+
+    Returns the path of its Python, and "reused" or how long it took to make.
+
+    :param work: folder for environments
+    :raises BuildError: no `venv` module, pip fails, no shared libpython
+    """
+    import shutil
+    import subprocess
+
+    folder = _environment_folder(work, declared)
+    python, is_ready = environment_python(work, declared)
+    if is_ready:
         return python, "reused"
+    started = time.monotonic()
+    stand_ins, _ = _airflow_stand_ins(work)
     shutil.rmtree(folder, ignore_errors=True)
     print(f"  installing   {' '.join([*BUILD_PINS[:2], *declared])}", flush=True)
     wanted = [word for line in declared for word in (["-r", line[3:]] if line.startswith("-r ") else [line])]
@@ -17862,16 +18462,17 @@ def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
     if uv:
         ways.append(
             (
+                "uv",
                 [uv, "venv", "--quiet", "--python", sys.executable, folder],
                 [uv, "pip", "install", "--quiet", "--python", python, *BUILD_PINS, *wanted],
             )
         )
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *BUILD_PINS, *wanted]
-    ways.append(([sys.executable, "-m", "venv", folder], pip))
+    ways.append(("pip", [sys.executable, "-m", "venv", folder], pip))
     environment = {
         key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", "MAKEFLAGS")
     }
-    for make, install in ways:
+    for way, make, install in ways:  # noqa: B007
         shutil.rmtree(folder, ignore_errors=True)
         with open(log, "w") as log_file:
             if subprocess.call(make, stdout=log_file, stderr=subprocess.STDOUT, env=environment):
@@ -17897,9 +18498,9 @@ def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
             f"libpython{version}; RHEL, Fedora: dnf install python3-libs; pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared "
             f"pyenv install {version}; or take another Python: make bundle PYTHON=python{version}"
         )
-    with open(mark, "w") as mark_file:
-        mark_file.write("\n".join(identity))
-    return python, "created"
+    with open(os.path.join(folder, "complete"), "w"):
+        pass
+    return python, f"created with {way}, {_seconds(started)}"
 
 
 # Distributions that stand for Airflow's own while an environment is made, so that its providers can be installed
@@ -22020,8 +22621,8 @@ exit codes: 0 done; 1 failed, standard error or the task log says why; 2 the com
 
 _BUILDING_HELP = """
 build one (only with `python coordinator_bundle.py`)
-  DAG_FILE ... --build [--out PATH] [--requirements FILE] [--include PATH]
-                       freeze Dag files and what they need into one executable; `make bundle` calls this
+  DAG_FILE ... --build [--out PATH] [--requirements FILE] [--include PATH] [--exclude PATH] [--explain] [--install DIR]
+                       freeze Dag files and what they need into one executable; see `make help`
 """
 
 # Each flag with whether it takes a value: always, perhaps (None), or never.
@@ -22057,11 +22658,17 @@ _FLAGS: dict[str, bool | None] = {
     "--version": False,
     "--help": False,
 }
-_BUILD_FLAGS: dict[str, bool | None] = {"--build": False, "--out": True, "--requirements": True, "--include": True}
-
-
+_BUILD_FLAGS: dict[str, bool | None] = {
+    "--build": False,
+    "--out": True,
+    "--requirements": True,
+    "--include": True,
+    "--exclude": True,
+    "--explain": False,
+    "--install": True,
+}
 # Those that may be given several times; their value is a list.
-_REPEATED_FLAGS = frozenset({"--include", "--xcom", "--var", "--conn", "--answer"})
+_REPEATED_FLAGS = frozenset({"--include", "--exclude", "--xcom", "--var", "--conn", "--answer"})
 _MODES = ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--run", "--graph", "--version", "--build")
 _GO_WITH = (
     ("--json", "--parse --run"), ("--source", "--inspect"), ("--queue", "--stub"), ("--format", "--graph"),
@@ -22339,6 +22946,9 @@ def _build(parsed: Arguments) -> int:
         out=parsed.flags.get("--out"),
         requirements=parsed.flags.get("--requirements"),
         include=parsed.flags.get("--include", []),
+        exclude=parsed.flags.get("--exclude", []),
+        explain="--explain" in parsed.flags,
+        install=parsed.flags.get("--install"),
     )
 
 

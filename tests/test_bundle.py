@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -177,6 +179,57 @@ def test_an_edited_bundle_says_so(built: tuple[Path, str], tmp_path: Path) -> No
     assert "changed after packing" in done.stdout
 
 
+def test_make_install_puts_it_where_airflow_looks_and_warns_of_a_copy(built: tuple[Path, str], tmp_path: Path) -> None:
+    coordinator = pytest.importorskip("airflow.sdk.coordinators.executable.coordinator")
+    tmp_path.chmod(0o755)
+    done = make("install", BUNDLE=str(built[0]), BUNDLES=str(tmp_path))
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        [f"installed {tmp_path / 'everything'}: another, everything; verified as Airflow will"],
+    )
+    assert coordinator._Bundle.find([tmp_path], "another").path == tmp_path / "everything"
+    assert list(tmp_path.iterdir()) == [tmp_path / "everything"]
+    (tmp_path / "old").mkdir()
+    (tmp_path / "everything").rename(tmp_path / "old" / "copy")
+    done = make("install", BUNDLE=str(built[0]), BUNDLES=str(tmp_path))
+    assert done.returncode == 0
+    assert f"warning: {tmp_path / 'old' / 'copy'} holds another, everything too" in done.stdout
+
+
+def test_make_install_without_a_folder_says_how(built: tuple[Path, str]) -> None:
+    done = make("install", BUNDLE=str(built[0]))
+    assert done.returncode != 0 and "error: into which folder? make install BUNDLES=" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("BUNDLES=$PWD/noexec", "noexec: is mounted noexec, so that no bundle in it could start"),
+        ("BUNDLES=$PWD TMPDIR=$PWD/noexec", "warning: .*set TMPDIR in the environment of the workers to a folder"),
+    ],
+)
+def test_an_install_where_nothing_can_be_run_says_so(
+    built: tuple[Path, str], tmp_path: Path, options: str, said: str
+) -> None:
+    (tmp_path / "noexec").mkdir()
+    command = f"mount -t tmpfs -o noexec tmpfs $PWD/noexec && exec make -f {building.REPO}/Makefile install {options}"
+    inside = ["unshare", "--mount", "sh", "-c", f"{command} BUNDLE={built[0]} PYTHON={sys.executable}"]
+    if subprocess.run([*inside[:2], "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    done = subprocess.run(inside, cwd=tmp_path, capture_output=True, text=True, env=building.environment())
+    assert re.search(said, done.stdout + done.stderr, re.DOTALL), done.stdout + done.stderr
+    assert (done.returncode == 0) == ("warning" in said) == (tmp_path / "everything").exists()
+
+
+def test_explain_says_what_is_large_and_what_is_slow(built: tuple[Path, str], project: Path) -> None:
+    include = str(project.parent / "elsewhere" / "shared_code")
+    said = build(project / "my-dag.2024.py", project / "second.py", out=built[0], INCLUDE=include, EXPLAIN="1")
+    parts = said.partition("what takes the room")[2].splitlines()
+    assert "the interpreter and coordinator_bundle" in parts[1]
+    for word in ("what each start writes", "libpython", "glibc 2.", "sql/q.sql", "what importing the Dag files costs"):
+        assert any(word in line for line in parts), word
+
+
 def test_nothing_is_left_in_the_temporary_folder(built: tuple[Path, str], tmp_path: Path) -> None:
     assert run(built[0], "--parse", TMPDIR=str(tmp_path)).returncode == 0
     assert list(tmp_path.iterdir()) == []
@@ -196,8 +249,9 @@ def test_a_changed_helper_is_frozen_anew(project: Path, tmp_path: Path) -> None:
     files = {"one.py": dag_text("one", tags="[helper.X]", before="import helper\n"), "helper.py": "X = 'old'\n"}
     write_project(tmp_path, files)
     build(tmp_path / "one.py", out=tmp_path / "out" / "one")
-    write_project(tmp_path, {"helper.py": "X = 'new'\n"})
-    build(tmp_path / "one.py", out=tmp_path / "out" / "one")
+    write_project(tmp_path, {"helper.py": "import time\ntime.sleep(0.06)\nX = 'new'\n"})
+    said = build(tmp_path / "one.py", out=tmp_path / "out" / "one", EXPLAIN="1")
+    assert re.search(r"\n +\d+ ms  one\.py:1: helper\n", said), said
     assert '"new"' in run(tmp_path / "out" / "one", "--parse", "--json").stdout
 
 
@@ -306,9 +360,14 @@ def test_a_folder_in_place_of_a_dag_file_is_told(tmp_path: Path) -> None:
 
 
 def test_a_dag_whose_tasks_have_no_queue_is_noted(tmp_path: Path) -> None:
-    dag = write_project(tmp_path, {"flow.py": dag_text("flow").replace('queue="frozen"', "")}) / "flow.py"
-    said = build(dag, out=tmp_path / "flow")
+    files = {"flow.py": dag_text("flow").replace('queue="frozen"', ""), "theirs/other.py": dag_text("other")}
+    dag = write_project(tmp_path, {**files, "theirs/rates.csv": "1,2\n", "a.json": "{}"}) / "flow.py"
+    said = build(dag, out=tmp_path / "out" / "flow")
     assert "note: no task of flow has a queue: Airflow will run them elsewhere" in said
+    assert "  takes along  2 files, 1 KiB: theirs/ (1), a.json\n" in said
+    assert "note: other Dag files lie here too (theirs/other.py); EXCLUDE=path leaves out what is theirs" in said
+    said = build(dag, out=tmp_path / "out" / "flow", EXCLUDE="theirs")
+    assert "  takes along  1 file, 1 KiB: a.json\n" in said and "other Dag files" not in said
 
 
 def test_a_refused_build_leaves_the_older_bundle_as_it_was(tmp_path: Path) -> None:
@@ -398,6 +457,23 @@ def test_a_terminated_make_ends_what_it_has_started(tmp_path: Path) -> None:
     assert not out.exists()
     running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [each for each in running if b"PyInstaller" in each and b"ended-" in each]
+
+
+@pytest.mark.parametrize("with_uv", [True, False])
+def test_a_virtual_environment_of_uv_which_has_no_pip_can_build(tmp_path: Path, with_uv: bool) -> None:
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not installed")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], check=True)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import coordinator_bundle as b\n"
+    code += "b.build_environment(sys.argv[2], [])"
+    folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not os.path.exists(f"{folder}/uv")]
+    environment = building.environment(**({} if with_uv else {"PATH": os.pathsep.join(folders)}))
+    command = [str(tmp_path / "venv" / "bin" / "python"), "-c", code, str(building.REPO), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr + done.stdout
+    (made,) = tmp_path.glob("env-*/bin/python")
+    subprocess.run([made, "-c", "import PyInstaller, msgpack"], check=True)
 
 
 def test_the_module_needs_nothing_but_the_standard_library_to_be_imported() -> None:

@@ -357,7 +357,47 @@ def test_an_error_deeper_down_is_placed_at_the_line_of_the_dag_file(tmp_path: Pa
     write(tmp_path, "def fail():\n    raise KeyError('deep')\n", "helper_of_flow.py")
     path = write(tmp_path, "import helper_of_flow\n\n\nhelper_of_flow.fail()\n")
     done = run(path, "--parse")
-    assert f"{path}:4: KeyError: 'deep'" in done.stderr
+    first, second = done.stderr.splitlines()
+    assert first.endswith(f"{path}:4: KeyError: 'deep'")
+    assert second == f"  raised at {tmp_path / 'helper_of_flow.py'}:2, in fail: raise KeyError('deep')"
+
+
+def test_an_error_in_the_standard_library_is_placed_at_the_helper_that_called_it(tmp_path: Path) -> None:
+    write(tmp_path, "import json\n\nLOADED = json.loads('{')\n", "helper_of_flow.py")
+    done = run(write(tmp_path, "import helper_of_flow\n"), "--parse")
+    assert "flow.py:1: JSONDecodeError" in done.stderr
+    assert f"  raised at {tmp_path / 'helper_of_flow.py'}:3: LOADED = json.loads('{{')\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        ("DAG('x', schedule_interval='@daily')", "schedule_interval is called schedule since Airflow 3"),
+        ("DAG('x', concurrency=3)", "concurrency is called max_active_tasks since Airflow 3"),
+        ("DAG('x', start_dat=None)", "start_dat, did you mean 'start_date'?"),
+        ("dag(schedul=None)(lambda: None)()", "schedul, did you mean 'schedule'?"),
+        ("BaseOperator(task_id='a', task_concurrency=1)", "task_concurrency is called max_active_tis_per_dag"),
+        ("task(provide_context=True)(lambda: None)()", "provide_context was removed in Airflow 3"),
+        ("task(retrys=2)(lambda: None)()", "retrys, did you mean 'retries'?"),
+    ],
+)
+def test_an_argument_that_airflow_no_longer_takes_is_refused_in_its_words_with_a_hint_below(
+    tmp_path: Path, body: str, hint: str
+) -> None:
+    path = write(tmp_path, f"from airflow.sdk import DAG, BaseOperator, dag, task\n{body}\n")
+    done = run(path, "--parse")
+    said = done.stderr.partition(f"{path}:2: TypeError: ")[2]
+    assert done.returncode == 1 and f"\n  {hint}" in said
+    pytest.importorskip("airflow.sdk", reason="apache-airflow is not installed")
+    with pytest.raises(TypeError) as caught:
+        exec(path.read_text(), {"__name__": "flow"})
+    assert said.startswith(str(caught.value))
+
+
+def test_a_variable_that_is_not_set_is_told_in_a_sentence(tmp_path: Path) -> None:
+    done = run(write(tmp_path, "from airflow.sdk import Variable\nRATE = Variable.get('rate')\n"), "--parse")
+    assert "VARIABLE_NOT_FOUND: Variable rate not found" in done.stderr
+    assert "AIRFLOW_VAR_RATE" in done.stderr and "{" not in done.stderr
 
 
 def test_a_syntax_error_in_a_helper_names_the_helper(tmp_path: Path) -> None:

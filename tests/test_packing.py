@@ -9,6 +9,8 @@ import os
 import random
 import symtable
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +204,51 @@ def test_packing_that_fails_leaves_the_old_file_and_nothing_else(bundle: Path, t
         assert list(bundle.parent.iterdir()) == [bundle]
 
 
+def test_an_installed_bundle_is_at_every_moment_the_old_one_or_the_new_one(
+    coordinator, program: Path, bundle: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    target = folder / "etl"
+    (tmp_path / "newer").mkdir()
+    newer = cb.append_trailer(str(program), SOURCE * 2, MANIFEST, str(tmp_path / "newer" / "etl")).path
+    cb.install_bundle(str(bundle), str(folder))
+    seen, stop = set(), threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            seen.add(cb.read_bundle(str(target)).source)
+            assert accepted_by_airflow(coordinator, target)
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        for _ in range(10):
+            cb.install_bundle(newer, str(folder))
+            cb.install_bundle(str(bundle), str(folder))
+        stop.set()
+        looking.result()
+    assert seen <= {SOURCE, SOURCE * 2}
+    assert list(folder.iterdir()) == [target]
+    assert target.read_bytes() == bundle.read_bytes() and target.stat().st_mode & 0o777 == 0o755
+
+
+def test_what_cannot_be_installed_is_refused_and_leaves_the_folder_as_it_was(bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "installed"
+    with pytest.raises(cb.BuildError, match=f"BUNDLES={folder}: there is no such folder"):
+        cb.install_bundle(str(bundle), str(folder))
+    (folder / "etl").mkdir(parents=True)
+    with pytest.raises(cb.BuildError, match="this is a folder"):
+        cb.install_bundle(str(bundle), str(folder))
+    (folder / "etl").rmdir()
+    (folder / "etl").write_text("older")
+    with pytest.raises(cb.BuildError, match="the bundle itself"):
+        cb.install_bundle(str(bundle), str(bundle.parent))
+    bundle.write_bytes(bundle.read_bytes().replace(b"print", b"prunt"))
+    with pytest.raises(cb.BundleFormatError, match="changed after packing"):
+        cb.install_bundle(str(bundle), str(folder))
+    assert [path.read_text() for path in folder.iterdir()] == ["older"]
+
+
 def test_a_source_with_the_archives_cookie_is_not_appended(program: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     cb.append_trailer(str(program), b"x = '" + cb.ARCHIVE_COOKIE + b"'", MANIFEST, str(out))
@@ -351,6 +398,40 @@ def test_included_files_and_folders_keep_their_place_or_go_to_the_top(tmp_path: 
     assert str(tmp_path) in project["pathex"]
 
 
+def test_modules_of_an_included_folder_can_be_imported_as_with_pythonpath(tmp_path: Path) -> None:
+    text = building.dag_text("etl", before="import util, lib.util\nassert util.here() == lib.util.here() == 'x'\n")
+    util = "from pathlib import Path\ndef here():\n    return Path(__file__).with_name('t.dat').read_text()\n"
+    building.write_project(tmp_path, {"dags/etl.py": text, "lib/util.py": util, "lib/t.dat": "x"})
+    project = cb.collect_project([str(tmp_path / "dags/etl.py")], [str(tmp_path / "lib")])
+    assert project["modules"] == ["lib.util", "util"]
+    assert {"lib/t.dat", "t.dat", "lib/util.py", "util.py"} <= {relative for _, relative in project["data"]}
+    assert set(cb.probe_dag_files(sys.executable, project)["dags"]) == {"etl"}
+
+
+def test_what_serves_the_project_and_not_its_tasks_stays_here(tmp_path: Path) -> None:
+    names = "requirements.txt requirements-dev.txt dev_constraints.txt README.md pyproject.toml prod.env notes.txt"
+    building.write_project(tmp_path, {"etl.py": "", **dict.fromkeys(names.split(), "")})
+    project = cb.collect_project([str(tmp_path / "etl.py")], [])
+    assert [relative for _, relative in project["data"]] == ["etl.py", "notes.txt"]
+    project = cb.collect_project([str(tmp_path / "etl.py")], [str(tmp_path / "prod.env")])
+    assert "prod.env" in [relative for _, relative in project["data"]]
+
+
+def test_files_folders_and_patterns_can_be_left_out(tmp_path: Path) -> None:
+    names = "a.csv b.json theirs/c.json theirs/deep/d.sql sql/e.sql sql/f.csv"
+    building.write_project(tmp_path, {"etl.py": "", **dict.fromkeys(names.split(), "")})
+
+    def left(*exclude: str) -> str:
+        project = cb.collect_project([str(tmp_path / "etl.py")], [], exclude)
+        return " ".join(relative for _, relative in project["data"] if relative != "etl.py")
+
+    assert left("theirs/") == "a.csv b.json sql/e.sql sql/f.csv"
+    assert left("*.csv", str(tmp_path / "theirs")) == "b.json sql/e.sql"
+    assert left("sql/f.csv", "theirs/deep") == "a.csv b.json sql/e.sql theirs/c.json"
+    with pytest.raises(cb.BuildError, match="EXCLUDE=thiers: nothing that would be taken along"):
+        left("thiers")
+
+
 def test_a_large_file_is_left_out_with_a_notice_unless_it_is_included(tmp_path: Path) -> None:
     (tmp_path / "etl.py").touch()
     with open(tmp_path / "large.csv", "wb") as file:
@@ -409,14 +490,39 @@ def probe(folder: Path, files: dict[str, str | bytes], *dags: str) -> dict:
     return cb.probe_dag_files(sys.executable, cb.collect_project([str(folder / name) for name in dags], []))
 
 
-def test_ids_made_from_the_environment_the_clock_or_chance_are_named(tmp_path: Path) -> None:
-    for expression in ("os.environ.get('USER', 'nobody')", "f'on_{datetime.now():%Y_%m_%d}'", "f'r{random.random()}'"):
-        before = f"import os, random\nfrom datetime import datetime\nNAME = str({expression}).replace('.', '_')\n"
-        text = building.dag_text("etl", before=before).replace(
-            '@task(queue="frozen")', '@task(queue="frozen", task_id="t_" + NAME)'
-        )
-        found = probe(tmp_path, {"etl.py": text}, "etl.py")
-        assert any("must not be made from" in notice for notice in found["notices"]), (expression, found["notices"])
+ENVIRONMENT, DATE = "os.environ.get('USER', 'nobody')", "f'on_{datetime.now():%Y_%m_%d}'"
+CHANCE, CLOCK = "str(random.random()).replace('.', '_')", "f'at_{datetime.now():%H_%M}'"
+BEFORE_NAME = "import os, random\nfrom datetime import datetime\nNAME = 'x_' + {}\n"
+
+
+def with_task_id(expression: str) -> str:
+    text = building.dag_text("etl", before=BEFORE_NAME.format(expression))
+    return text.replace('@task(queue="frozen")', '@task(queue="frozen", task_id=NAME)')
+
+
+def with_dag_id(expression: str) -> str:
+    return building.dag_text("etl", before=BEFORE_NAME.format(expression)).replace("@dag(", "@dag(dag_id=NAME, ")
+
+
+@pytest.mark.parametrize("expression", [CHANCE, CLOCK])
+@pytest.mark.parametrize("text", [with_task_id, with_dag_id])
+def test_ids_made_from_chance_or_the_clock_are_refused(tmp_path: Path, text, expression: str) -> None:
+    with pytest.raises(cb.BuildError, match=r"x_\S+ became x_\S+ .*a minute later"):
+        probe(tmp_path, {"etl.py": text(expression)}, "etl.py")
+
+
+def test_a_dag_id_made_from_the_date_is_refused_and_such_a_task_id_is_noted(tmp_path: Path) -> None:
+    with pytest.raises(cb.BuildError, match="Airflow looks for the bundle by the dag_id of the build"):
+        probe(tmp_path, {"etl.py": with_dag_id(DATE)}, "etl.py")
+    (notice,) = probe(tmp_path, {"etl.py": with_task_id(DATE)}, "etl.py")["notices"]
+    assert "on another date" in notice and "ends as removed" in notice
+
+
+@pytest.mark.parametrize("text", [with_task_id, with_dag_id])
+def test_an_id_made_from_the_environment_is_noted(tmp_path: Path, monkeypatch, text) -> None:
+    monkeypatch.setenv("USER", "builder")
+    notices = probe(tmp_path, {"etl.py": text(ENVIRONMENT)}, "etl.py")["notices"]
+    assert any("x_builder became x_somebody with another environment" in notice for notice in notices), notices
 
 
 def test_environment_and_files_read_at_import_are_named_with_their_line(tmp_path: Path) -> None:
@@ -427,10 +533,44 @@ def test_environment_and_files_read_at_import_are_named_with_their_line(tmp_path
     assert any(notice.startswith("etl.py:3:") and "INCLUDE=table.bin" in notice for notice in notices), notices
 
 
-def test_a_module_missing_in_a_task_is_named_with_how_to_declare_it(tmp_path: Path) -> None:
-    text = building.dag_text("etl").replace("return 1", "import no_such_package_anywhere")
+def test_modules_missing_in_tasks_are_named_once_with_the_packages_to_declare(tmp_path: Path) -> None:
+    text = building.dag_text("etl").replace("return 1", "import no_such_module_anywhere, helper, fitz")
+    helper = "def read():\n    import no_such_module_anywhere\n    from skimage import io\n"
+    files = {"etl.py": "import helper\n" + text, "helper.py": helper}
+    (notice,) = probe(tmp_path, files, "etl.py")["notices"]
+    first, *places = notice.splitlines()[:4]
+    assert places == [
+        "  etl.py:10: no_such_module_anywhere",
+        "  etl.py:10: fitz (of the package pymupdf)",
+        "  helper.py:3: skimage (of the package scikit-image)",
+    ]
+    wanted = '"<the package that provides no_such_module_anywhere>", "pymupdf", "scikit-image"'
+    assert notice.count("dependencies = [") == 1 and f"dependencies = [{wanted}]" in notice
+
+
+def test_a_dag_file_that_only_this_environment_can_import_is_noted_with_the_reason(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("STAGE", "test")
+    text = building.dag_text("etl", before="import os\nSTAGE = os.environ['STAGE']\n")
     notices = probe(tmp_path, {"etl.py": text}, "etl.py")["notices"]
-    assert any("no_such_package_anywhere" in notice and "dependencies = [" in notice for notice in notices), notices
+    assert any(f"{tmp_path / 'etl.py'}:2: KeyError: 'STAGE'" in n and "give them a default" in n for n in notices)
+
+
+def test_what_can_be_known_is_found_before_anything_is_installed(tmp_path: Path) -> None:
+    def check(**files: str) -> None:
+        folder = building.write_project(tmp_path, {f"{name}.py": text for name, text in files.items()})
+        cb.check_dag_files(cb.collect_project([str(folder / f"{name}.py") for name in files], []))
+
+    unknown = building.dag_text("a", before="import no_such_module_anywhere\n")
+    with pytest.raises(cb.BuildError, match=r"b\.py:13: Dag id 'same' is declared twice, first at .*a\.py:13"):
+        check(a=building.dag_text("same"), b=building.dag_text("same"))
+    with pytest.raises(cb.BuildError, match=r"b\.py:2: ZeroDivisionError"):
+        check(a=unknown, b="\n1 / 0\n")
+    with pytest.raises(cb.BuildError, match="no Dag in it"):
+        check(a="")
+    check(a=unknown)
+    guarded = "try:\n    import no_such_module_anywhere\nexcept ImportError:\n    raise RuntimeError('install it')\n"
+    check(a=guarded)
+    check(a=building.dag_text("a"))
 
 
 def test_a_plain_dag_file_gives_no_notice(tmp_path: Path) -> None:
