@@ -9,6 +9,7 @@ executes a task under Airflow's supervisor, and the command line that builds, li
 
 The sections stand in the order in which data flows, and each uses those above it:
 
+    Keeper         the process beside the task's, that leaves nothing of it behind
     Framing        bytes <-> frames
     Messages       frames <-> typed messages
     Serde          Python values <-> Airflow's JSON form of them
@@ -44,6 +45,338 @@ TASK_SDK_VERSION = "1.3.2"
 
 class BundleError(Exception):
     """Base of every error this module raises on purpose. The message says what was wrong and what to do."""
+
+
+########################################################################################################################
+# Keeper: nothing of a task outlives it. The process that waits for the task's process, and the extraction folder.
+########################################################################################################################
+#
+# Airflow signals and kills the process that it has started. In a bundle that is PyInstaller's bootloader, which waits
+# for the Python process and then removes the extraction folder. Killed, it leaves both behind, and the Python process
+# cannot be sure to notice: a C function may hold the interpreter lock for hours. Therefore the Python process splits,
+# and the parent half keeps the other:
+#
+#     bootloader ── keeper ── task ── whatever the task starts
+#
+# The kernel tells the keeper when the bootloader is gone, and kills the task when the keeper is. What the task has
+# started becomes the keeper's when the task is gone, and is ended. In a bundle this section runs before the rest of
+# the program is loaded (build_spec.spec), so that the split costs little, and it uses nothing of the rest.
+
+_MARK = ".coordinator_bundle"
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
+# Real-time signals that the keeper alone understands: its parent has ended; the supervisor has the outcome.
+_PARENT_GONE, _OUTCOME_DELIVERED = 64, 63
+# Seconds after SIGTERM until the task is told again and until it is killed, fewer than the five of the supervisor.
+_REMIND_AFTER, _KILL_AFTER = 3.0, 4.5
+# Seconds that what a task has started has from SIGTERM to SIGKILL when the task is gone.
+_LEFTOVER_PATIENCE = 0.4
+# Seconds in which any bundle has extracted itself and locked its folder.
+_ABANDONED_AFTER = 600.0
+
+_keeper_pid = _bootloader_pid = 0
+# The exit code for a command line that makes no sense.
+USAGE_ERROR = 2
+
+
+def process_control(option: int, value: int) -> bool:
+    """Call prctl(2); false where it cannot be called."""
+    try:
+        # The C half of ctypes: ctypes itself costs ten times as much.
+        import _ctypes
+
+        prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
+        return _ctypes.call_function(prctl, (option, value, 0, 0, 0)) == 0
+    except (ImportError, OSError):
+        return False
+
+
+def hide_memory() -> None:
+    """Keep secrets out of core dumps and from other processes of the same user, as Airflow's runner does.
+
+    Not before the supervisor's first message: it looks through /proc for the process that has dialled, and this
+    closes /proc/PID to it.
+    """
+    process_control(_PR_SET_DUMPABLE, 0)
+
+
+def hold_extraction() -> None:
+    """Lock the extraction folder while this process lives: no other bundle shall take it for abandoned."""
+    try:
+        os.lockf(os.open(os.path.join(sys._MEIPASS, _MARK), os.O_RDWR | os.O_CLOEXEC), os.F_TLOCK, 0)  # type: ignore[attr-defined]
+    except OSError:
+        pass  # A process that the bundle itself has started: its folder is locked already.
+
+
+def split_from_keeper(owned: bool) -> None:
+    """Go on in a child process. This one becomes its keeper and does not return.
+
+    :param owned: the process above is the bootloader that has made the extraction folder
+    """
+    global _keeper_pid, _bootloader_pid
+    import _signal
+
+    folder: str = sys._MEIPASS  # type: ignore[attr-defined]
+    name = os.path.basename(folder)
+    parent = os.getppid() if name.startswith("_MEI") else None
+    if owned:
+        try:
+            # The bootloader's process id is in the name, which tells of a death before this process was up.
+            parent = int(name[4:12], 16)
+        except ValueError:
+            pass
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+    keeper = os.getpid()
+    try:
+        task = os.fork()
+    except OSError as error:
+        os.write(2, f"The task runs without a keeper, so it may outlive its end: {error}\n".encode())
+        task = -1
+    if task > 0:
+        code = 1
+        try:
+            code = _Keeper(task, parent, folder if owned else None).keep()
+        except BaseException as error:
+            os.write(2, f"The keeper of the task failed: {error!r}\n".encode())
+        finally:
+            os._exit(code)
+    if task == 0:
+        _keeper_pid, _bootloader_pid = keeper, parent if owned and parent else 0
+        # As Airflow does with its runner: a signal reaches what the task has started too, and killpg(0) nobody else.
+        os.setpgid(0, 0)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+
+def end_with_keeper() -> None:
+    """Have the kernel kill this process when its keeper ends."""
+    if _keeper_pid:
+        process_control(_PR_SET_PDEATHSIG, 9)
+        if os.getppid() != _keeper_pid:
+            os._exit(1)
+
+
+def bootloader_is_gone() -> bool:
+    """Say whether the process that Airflow has started has ended, which the keeper may be about to learn."""
+    if not _bootloader_pid:
+        return False
+    try:
+        descriptor = os.open(f"/proc/{_bootloader_pid}/stat", os.O_RDONLY)
+        try:
+            # Until its parent takes note of its end, a process is a zombie.
+            return os.read(descriptor, 512).rpartition(b")")[2][1:2] in (b"Z", b"X")
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return os.path.exists("/proc/self")
+
+
+def outcome_delivered() -> None:
+    """Tell the keeper that the supervisor has the outcome; without that no exit code of 0 gets past it."""
+    if _keeper_pid and os.getppid() == _keeper_pid:
+        os.kill(_keeper_pid, _OUTCOME_DELIVERED)
+
+
+class _Keeper:
+    """Waits for a task's process, passes signals on to it, and leaves nothing of it behind.
+
+    :param parent: the process above, if its end is the end of everything here
+    :param folder: the extraction folder, if the process above is the one to remove it
+    """
+
+    def __init__(self, task: int, parent: int | None, folder: str | None) -> None:
+        self.task, self.parent, self.folder = task, parent, folder
+        self.status: int | None = None
+        self.delivered = False
+
+    def keep(self) -> int:
+        """Return the exit code of this process, once the task has ended."""
+        import _signal
+
+        every = _signal.valid_signals()
+        told = process_control(_PR_SET_PDEATHSIG, _PARENT_GONE)
+        process_control(_PR_SET_CHILD_SUBREAPER, 1)
+        hide_memory()
+        if self.folder is not None:
+            sweep_extractions(self.folder)
+        asked_to_end = 0
+        remind_at = kill_at = 0.0
+        while self._reap() and self.status is None and not self._orphaned():
+            now = time.monotonic()
+            patience = 3600.0
+            if asked_to_end:
+                patience = kill_at - now
+                if patience <= 0:
+                    os.write(2, b"The task has not ended in time after SIGTERM and is killed\n")
+                    break
+                if remind_at > now:
+                    patience = remind_at - now
+                elif remind_at:
+                    remind_at = 0.0
+                    os.kill(self.task, asked_to_end)
+            got = _signal.sigtimedwait(every, patience if told else min(patience, 0.2))
+            number = 0 if got is None else got.si_signo
+            if number == _OUTCOME_DELIVERED:
+                self.delivered = True
+            elif number not in (0, _PARENT_GONE, _signal.SIGCHLD):
+                self._signal_task(number)
+                if number in (_signal.SIGTERM, _signal.SIGINT) and not asked_to_end:
+                    asked_to_end = number
+                    remind_at, kill_at = time.monotonic() + _REMIND_AFTER, time.monotonic() + _KILL_AFTER
+        if self.status is None:
+            os.kill(self.task, _signal.SIGKILL)
+        while self._reap() and self.status is None:
+            _signal.sigtimedwait({_signal.SIGCHLD}, 0.1)
+        self._end_the_rest(spare_detached=self.status == 0 and not asked_to_end)
+        if self.folder is not None and self._orphaned():
+            _remove_tree(self.folder)
+        return self._exit_code()
+
+    def _orphaned(self) -> bool:
+        return self.parent is not None and os.getppid() != self.parent
+
+    def _reap(self) -> bool:
+        """Take note of what has ended below; false when nothing is left."""
+        try:
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return True
+                if pid == self.task:
+                    self.status = status
+        except ChildProcessError:
+            return False
+
+    def _signal_task(self, number: int) -> None:
+        try:
+            os.killpg(self.task, number)
+        except OSError:
+            # It has no group of its own yet.
+            os.kill(self.task, number)
+
+    def _end_the_rest(self, spare_detached: bool) -> None:
+        """End what the task has left: with SIGTERM, soon with SIGKILL.
+
+        :param spare_detached: but not what was given a session or a process group of its own in order to live on
+        """
+        import _signal
+
+        give_up = time.monotonic() + _LEFTOVER_PATIENCE
+        told = set()
+        while self._reap():
+            left = [pid for pid in _child_pids() if not spare_detached or os.getpgid(pid) == self.task]
+            if not left:
+                return
+            for pid in left:
+                if time.monotonic() > give_up:
+                    os.kill(pid, _signal.SIGKILL)
+                elif pid not in told:
+                    told.add(pid)
+                    os.kill(pid, _signal.SIGTERM)
+                    os.kill(pid, _signal.SIGCONT)
+            _signal.sigtimedwait({_signal.SIGCHLD}, 0.05)
+
+    def _exit_code(self) -> int:
+        import _signal
+
+        status = self.status or 0
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            os.write(2, f"The process of the task was ended by signal {number}\n".encode())
+            _signal.signal(number, _signal.SIG_DFL) if number != _signal.SIGKILL else None
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {number})
+            os.kill(os.getpid(), number)
+        code = os.waitstatus_to_exitcode(status)
+        if self.delivered or _OUTCOME_DELIVERED in _signal.sigpending() or code == USAGE_ERROR:
+            return code
+        os.write(2, f"The process of the task has ended with exit code {code}, its outcome not reported\n".encode())
+        # Without an outcome the supervisor takes 0 for success.
+        return code or 1
+
+
+def _child_pids() -> list[int]:
+    """Return the processes whose parent this one is."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    # The name of a process, in brackets, may hold anything.
+                    parent = int(file.read().rpartition(b")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == os.getpid():
+                found.append(int(name))
+    return found
+
+
+def sweep_extractions(own: str) -> None:
+    """Remove what bundles that were killed have left beside an extraction folder.
+
+    Only folders that carry our mark, belong to this user, have not been written to for ten minutes and are locked by
+    nobody: the lock tells of processes in other containers too, and a bootloader that is still extracting has none yet.
+    """
+    parent = os.path.dirname(own)
+    try:
+        names = [name for name in os.listdir(parent) if name.startswith("_MEI")]
+    except OSError:
+        return
+    for name in names:
+        folder = os.path.join(parent, name)
+        if folder == own:
+            continue
+        try:
+            if os.lstat(folder).st_uid != os.geteuid():
+                continue
+            mark = os.open(os.path.join(folder, _MARK), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            os.lockf(mark, os.F_TLOCK, 0)
+            if _last_written(folder) < time.time() - _ABANDONED_AFTER:
+                _remove_tree(folder)
+        except OSError:
+            pass
+        finally:
+            os.close(mark)
+
+
+def _last_written(path: str) -> float:
+    """Return the time of the last change to a folder or anything below it."""
+    latest = os.lstat(path).st_mtime
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                latest = max(latest, _last_written(entry.path))
+            else:
+                latest = max(latest, entry.stat(follow_symlinks=False).st_mtime)
+    return latest
+
+
+def _remove_tree(path: str) -> None:
+    try:
+        with os.scandir(path) as entries:
+            for entry in list(entries):
+                if entry.is_dir(follow_symlinks=False):
+                    _remove_tree(entry.path)
+                else:
+                    os.unlink(entry.path)
+        os.rmdir(path)
+    except OSError:
+        pass  # The bootloader may be at it too.
+
+
+def begin_bundle() -> None:
+    """What a bundle does first."""
+    folder: str = sys._MEIPASS  # type: ignore[attr-defined]
+    # Neither an installed bundle nor a process that a bundle has started has a bootloader above it.
+    owned = os.path.basename(folder).startswith("_MEI") and os.environ.get("_COORDINATOR_BUNDLE_FOLDER") != folder
+    os.environ["_COORDINATOR_BUNDLE_FOLDER"] = folder
+    hold_extraction()
+    if any(argument.startswith(("--comm", "--stdio")) for argument in sys.argv) and "--help" not in sys.argv:
+        split_from_keeper(owned)
+
+
+if hasattr(sys, "_MEIPASS"):
+    begin_bundle()
 
 
 ########################################################################################################################
@@ -13721,6 +14054,10 @@ class LogChannel:
         self._lock = _thread.RLock()
         self._write: Callable[[bytes], None] | None = None
         self._early: list[bytes] | None = []
+        self._get_ident = _thread.get_ident
+        self._writing = 0
+        self._late: list[bytes] = []
+        self._interrupt: Callable[[], Any] | None = None
         self._bound = ""
         self.level = _LEVEL_NUMBERS.get(os.environ.get("AIRFLOW__LOGGING__LOGGING_LEVEL", "").strip().lower(), 20)
         self.namespace_levels: dict[str, int] = {}
@@ -13785,8 +14122,27 @@ class LogChannel:
         with self._lock:
             if self._early is not None:
                 self._early.append(line)
-            else:
-                self._send(line)
+                return
+            self._late.append(line)
+            if self._writing:
+                return
+            self._writing = self._get_ident()
+            try:
+                while self._late:
+                    self._send(self._late[0])
+                    del self._late[0]
+            finally:
+                self._writing = 0
+                interrupt, self._interrupt = self._interrupt, None
+        if interrupt is not None:
+            interrupt()
+
+    def interrupt(self, action: Callable[[], Any]) -> None:
+        """Call, from a signal handler, what raises an exception: at once, or when this thread has written its line."""
+        if self._writing == self._get_ident():
+            self._interrupt = action
+        else:
+            action()
 
     def _send(self, line: bytes) -> None:
         assert self._write is not None
@@ -14028,12 +14384,14 @@ class SupervisorClient:
         """
         if os.getpid() != self._pid:
             raise SupervisorGone("this process was forked from the task; only the task itself talks to the supervisor")
+        if bootloader_is_gone():
+            raise SupervisorGone("the process that Airflow has started was killed")
         body = message.to_body()
         with self._lock:
-            request_id = self._next_id
-            frame = encode_request(request_id, body, self.context_carrier)
             self._exchanging = self._get_ident()
             try:
+                request_id = self._next_id
+                frame = encode_request(request_id, body, self.context_carrier)
                 self._next_id += 1
                 try:
                     self._transport.send_all(frame)
@@ -15822,7 +16180,8 @@ class TaskRunner:
         self.file: DagFile | None = None
         self.context: Any = None
         self.reporting = False
-        self.terminated = False
+        self.reported = False
+        self.terminated_at: float | None = None
 
     def run(self, find_task: Callable[[StartupDetails], tuple[Any, DagFile | None]]) -> int:
         """Run the task and return the exit code of the process.
@@ -15840,13 +16199,21 @@ class TaskRunner:
             return 1
         if not self._report(outcome):
             return 1
+        outcome_delivered()
         if self.ti is not None and self.context is not None:
-            self._finalize(outcome)
+            try:
+                self.reporting, self.reported = False, True
+                self._finalize(outcome)
+            except AirflowTaskTerminated:
+                pass  # In the last line of it.
+            finally:
+                self.reporting = True
         return 0
 
     def _outcome(self, find_task: Callable[[StartupDetails], tuple[Any, DagFile | None]]) -> Outcome:
         ti = self.details.ti
         try:
+            self._handle_signals()
             task, self.file = find_task(self.details)
         except SupervisorGone:
             raise
@@ -15897,7 +16264,6 @@ class TaskRunner:
         return True
 
     def _run_and_map_outcome(self, ti: RuntimeTaskInstance) -> Outcome:
-        self._handle_signals(ti)
         try:
             check_deployment(ti.task)
             if self.file is not None:
@@ -15951,7 +16317,7 @@ class TaskRunner:
         except AirflowTaskTerminated as error:
             log_event("error", "Task failed with exception", exc_info=error)
             # Task code that raises this is not tried again; what SIGTERM has ended is, where tries are left.
-            return self._failure(error) if self.terminated else self._failed(error)
+            return self._failed(error) if self.terminated_at is None else self._failure(error)
         except SystemExit as error:
             log_event("error", "Task exited", exit_code=error.code)
             return self._failure(error)
@@ -15963,34 +16329,69 @@ class TaskRunner:
         ti = self.details.ti
         return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id}
 
-    def _handle_signals(self, ti: RuntimeTaskInstance) -> None:
-        """End the task on SIGTERM: `on_kill` first, then an exception, so that `finally` blocks run.
+    def _handle_signals(self) -> None:
+        """End the task on SIGTERM or SIGINT: `on_kill` first, then an exception, so that `finally` blocks run.
 
-        Airflow's runner calls `on_kill` only and goes on; a bundle has five seconds until SIGKILL to do better.
+        Airflow's runner calls `on_kill` only and goes on; a bundle has five seconds until SIGKILL. A second
+        signal, which the keeper sends in good time, reports a task that has gone on without waiting for it.
         """
         import _signal
 
-        pid = os.getpid()
+        def on_signal(signum: int, frame: Any) -> None:
+            log_channel.interrupt(lambda: self.client.interrupt(lambda: terminate(signum)))
 
-        def on_term(signum: int, frame: Any) -> None:
-            if os.getpid() != pid:
-                os._exit(128 + signum)
-            if not self.reporting:
-                self.client.interrupt(terminate)
+        def terminate(signum: int) -> None:
+            if self.reporting:
+                return
+            name = {_signal.SIGTERM: "SIGTERM", _signal.SIGINT: "SIGINT"}[signum]
+            now = time.monotonic()
+            if self.terminated_at is not None:
+                # A terminal sends one signal several times.
+                if now - self.terminated_at > 1:
+                    self._give_up(name)
+                return
+            self.terminated_at = now
+            log_event("error", f"Received {name}. Terminating the task")
+            if self.ti is not None and not self.reported:
+                try:
+                    self.ti.task.on_kill()
+                except Exception as error:
+                    log_event("error", "on_kill failed", exc_info=error)
+            raise AirflowTaskTerminated(f"Task received {name} signal")
 
-        def terminate() -> None:
-            log_event("error", "Received SIGTERM. Terminating the task")
-            try:
-                ti.task.on_kill()
-            except Exception as error:
-                log_event("error", "on_kill failed", exc_info=error)
-            self.terminated = True
-            raise AirflowTaskTerminated("Task received SIGTERM signal")
+        ours = {_signal.SIGTERM: _signal.SIG_DFL, _signal.SIGINT: _signal.default_int_handler}
+        masks: dict[int, Any] = {}
+
+        def hold() -> None:
+            # What a child is sent before Python runs in it again would be lost.
+            masks[self.client._get_ident()] = _signal.pthread_sigmask(_signal.SIG_BLOCK, ours)
+
+        def release() -> None:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, masks.pop(self.client._get_ident()))
+
+        def release_child() -> None:
+            for number, default in ours.items():
+                if _signal.getsignal(number) is on_signal:
+                    _signal.signal(number, default)
+            release()
 
         try:
-            _signal.signal(_signal.SIGTERM, on_term)
+            for number in ours:
+                _signal.signal(number, on_signal)
         except ValueError:
-            pass  # Not in the main thread, where tests may run a task.
+            return  # Not in the main thread, where tests may run a task.
+        os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_child)
+
+    def _give_up(self, name: str) -> NoReturn:
+        """Report a task that goes on after a signal, and end the process."""
+        code = 0
+        if not self.reported:
+            log_event("error", f"The task has not ended after {name}; its process ends now")
+            if self._report(self._failure(AirflowTaskTerminated(f"Task received {name} signal"))):
+                outcome_delivered()
+            else:
+                code = 1
+        os._exit(code)
 
     # --- before, during, after
 
@@ -16061,7 +16462,7 @@ class TaskRunner:
         import signal
 
         def on_alarm(signum: int, frame: Any) -> None:
-            self.client.interrupt(time_out)
+            log_channel.interrupt(lambda: self.client.interrupt(time_out))
 
         def time_out() -> None:
             log_event("error", "Process timed out", pid=os.getpid())
@@ -16374,6 +16775,7 @@ def serve(client: SupervisorClient, files: DagFiles) -> int:
     except BundleError as error:
         log_event("error", f"Cannot start: {error}")
         return 1
+    hide_memory()
     if isinstance(message, DagFileParseRequest):
         return _answer_parse_request(client, files, message)
     client.context_carrier = _trace_context(message.ti.context_carrier)
@@ -16420,6 +16822,7 @@ def _answer_parse_request(client: SupervisorClient, files: DagFiles, request: Da
     except BundleError as error:
         log_event("error", f"Cannot answer the Dag processor: {error}")
         return 1
+    outcome_delivered()
     return 0
 
 
@@ -16945,14 +17348,14 @@ class _PackedExtensions:
         known = self.extensions.get(name)
         if known is None:
             return None
-        import importlib.machinery as machinery
-        import importlib.util
+        # Frozen into the interpreter: the halves of importlib.machinery and importlib.util that are wanted here.
+        import _frozen_importlib_external as machinery  # type: ignore[import-not-found]
 
         for file in (*known[1], known[0]):
             self.write(file)
         location = os.path.join(sys._MEIPASS, known[0])  # type: ignore[attr-defined]
         loader = machinery.ExtensionFileLoader(name, location)
-        return importlib.util.spec_from_file_location(name, location, loader=loader)
+        return machinery.spec_from_file_location(name, location, loader=loader)
 
     def write(self, file: str) -> None:
         """Write one file, atomically: other threads and forked children do the same."""
@@ -17030,7 +17433,10 @@ class _LateHooks:
 
         for hook in self.hooks.pop(name):
             exec(sys.modules["pyimod02_importers"].pyz_archive.extract(hook), {"__name__": hook})
-        return machinery.ModuleSpec(name, _LoadedModule(importlib.import_module(name)))  # type: ignore[arg-type]
+        module = importlib.import_module(name)
+        # Of a module that is there by now the import system takes the spec it has, and would run it once more.
+        module.__spec__ = machinery.ModuleSpec(name, _LoadedModule(module))  # type: ignore[arg-type]
+        return module.__spec__
 
 
 class _LoadedModule:
@@ -18611,6 +19017,19 @@ def program_parts(text: str) -> tuple[str, dict[str, str]]:
             elif lines[number].rstrip("-") == f"# --- {title} ":
                 apart[title] = cut(number, headings)
     return "\n".join(lines) + "\n", apart
+
+
+def program_head(text: str) -> tuple[str, str]:
+    """Return the section that runs before the rest of the program is loaded, and the text without it."""
+    lines = text.splitlines()
+    start = next(number for number in range(len(lines)) if lines[number : number + 1] == [_BANNER])
+    if not lines[start + 1].startswith("# Keeper:"):
+        raise BuildError("the first section of the module is not Keeper")
+    end = next(number for number in range(start + 3, len(lines)) if lines[number] == _BANNER)
+    future = next(number for number, line in enumerate(lines) if line.startswith("from __future__"))
+    head = [""] * future + [lines[future] + "; import os, sys, time"] + [""] * (start - future - 1) + lines[start:end]
+    lines[start:end] = [""] * (end - start)
+    return "\n".join(head) + "\n", "\n".join(lines) + "\n"
 
 
 def plan_for_spec(here: str) -> dict[str, Any]:
@@ -22570,8 +22989,6 @@ def graph_json(chart: Chart) -> str:
 # Command line: what the flags do
 ########################################################################################################################
 
-USAGE_ERROR = 2
-
 _HELP = """\
 usage: {program} FLAG ...
 
@@ -22738,6 +23155,8 @@ def main(arguments: Sequence[str]) -> int:
     if frozen:
         prepare_frozen_imports()
         restore_environment()
+        if "--multiprocessing-fork" in arguments or "-c" in arguments:
+            _help_multiprocessing()
     try:
         known = _FLAGS if frozen else {**_FLAGS, **_BUILD_FLAGS}
         parsed = Arguments(arguments, known)
@@ -22784,6 +23203,16 @@ def chosen_dag(bag: DagBag, flag: str, value: Any) -> DAG:
     if len(bag.dags) != 1:
         raise UsageError(f"{flag} needs the id of a Dag: {', '.join(bag.dags) or 'there is none in it'}")
     return next(iter(bag.dags.values()))
+
+
+def _help_multiprocessing() -> None:
+    """Do what multiprocessing has started this program once more for, and exit; return when it was somebody else."""
+    # Functions of the Dag file arrive by name.
+    airflow_modules.install()
+    sys.modules.setdefault("coordinator_bundle", sys.modules[__name__])
+    import multiprocessing
+
+    multiprocessing.freeze_support()
 
 
 def _program() -> str:
@@ -22867,11 +23296,14 @@ def _run_under_supervisor(parsed: Arguments, frozen: bool) -> int:
     if "--comm" in parsed.flags:
         comm_address = parse_address("--comm", parsed.flags["--comm"])
         logs_address = parse_address("--logs", parsed.flags["--logs"])
-        client = SupervisorClient(Transport.dial(comm_address))
-        logs = Transport.dial(logs_address)
-        log_channel.connect(logs.send_all)
+        transports = [Transport.dial(comm_address), Transport.dial(logs_address)]
     else:
-        client = SupervisorClient(Transport.stdio())
+        transports = [Transport.stdio()]
+    end_with_keeper()
+    client = SupervisorClient(transports[0])
+    if len(transports) > 1:
+        log_channel.connect(transports[1].send_all)
+    else:
         log_channel.flush_to_stderr()
     capture_logging()
     try:
@@ -22887,6 +23319,12 @@ def _exit_now(code: int) -> NoReturn:
     import atexit
 
     try:
+        if "multiprocessing.process" in sys.modules:
+            # At exit it waits for those that are no daemons, and nothing waits for this process any more.
+            for child in sys.modules["multiprocessing.process"].active_children():
+                child.terminate()
+                child.join(_LEFTOVER_PATIENCE)
+                child.kill()
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

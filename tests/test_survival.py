@@ -1,0 +1,394 @@
+"""The end of a task is told truly and nothing is left of it: damage done for real to a built bundle."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import survival
+from survival import PLACES, POINTS, SIGNALS, check_nothing_left, check_strike, eventually, extractions, running
+from test_runner import pack
+
+pytestmark = pytest.mark.only("bundle")
+
+
+@pytest.fixture(scope="module")
+def bundle(make_bundle: Callable[..., Path]) -> Path:
+    return make_bundle("survival.py")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "tmp"
+    path.mkdir()
+    return path
+
+
+# --- killed -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", range(len(POINTS)), ids=[str(point) for point in POINTS])
+def test_a_signal_at_any_point_of_a_life_is_told_truly_and_leaves_nothing(
+    bundle: Path, folder: Path, index: int
+) -> None:
+    # One signal to one process at each point; `make soak` sends every signal to every process.
+    point, place, number = POINTS[index], PLACES[index % 3], SIGNALS[(index // 3 + index) % 3]
+    run = survival.strike(bundle, folder, point, place, number)
+    check_strike(run, point, number)
+    if isinstance(point, int):
+        # What was killed while it extracted itself is for the next start.
+        survival.make_old(folder)
+        with running(bundle, "talks", folder) as after:
+            assert after.accept().start().serve().code == 0
+    check_nothing_left(folder)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("task_id", ["sleeps", "holds_the_interpreter", "loops", "reads", "has_children"])
+def test_the_killed_process_takes_everything_with_it_at_once(
+    bundle: Path, folder: Path, task_id: str, place: str
+) -> None:
+    with running(bundle, task_id, folder) as run:
+        run.until_ready()
+        os.kill(getattr(run, place)(), signal.SIGKILL)
+        run.process.wait(survival.PATIENCE)
+        if task_id == "has_children" and place == "inner":
+            for pid in survival.processes(folder):
+                os.kill(pid, signal.SIGKILL)
+        check_nothing_left(folder)
+        assert run.receive() is None
+        assert run.finish().code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("should_retry", "outcome"), [(True, "RetryTask"), (False, "TaskState")])
+def test_sigterm_runs_what_cleans_up_and_ends_the_children(
+    bundle: Path, folder: Path, should_retry: bool, outcome: str
+) -> None:
+    with running(bundle, "cleans_up", folder, should_retry=should_retry) as run:
+        run.until_ready()
+        run.process.terminate()
+        run.serve()
+        assert [body.get("key") for body in run.asked[2:4]] == ["cleaned", "closed"]
+        assert (run.code, run.outcomes) == (0, [outcome]), run.everything()
+        assert [line["event"] for line in run.logs][-2:] == [
+            "Received SIGTERM. Terminating the task",
+            "Task failed with exception",
+        ]
+    check_nothing_left(folder)
+
+
+def test_a_task_that_ignores_sigterm_is_ended_all_the_same(bundle: Path, tmp_path: Path) -> None:
+    with running(bundle, "goes_on", tmp_path / "one") as goes_on, running(bundle, "is_deaf", tmp_path / "two") as deaf:
+        for run in (goes_on, deaf):
+            run.until_ready()
+            run.process.terminate()
+        goes_on.serve()
+        assert (goes_on.code, goes_on.outcomes) == (0, ["RetryTask"]), goes_on.everything()
+        assert goes_on.logs[-1]["event"] == "The task has not ended after SIGTERM; its process ends now"
+        deaf.serve()
+        assert (deaf.code, deaf.outcomes) == (-signal.SIGKILL, []), deaf.everything()
+        assert "The task has not ended in time after SIGTERM and is killed" in deaf.text
+    check_nothing_left(tmp_path / "one")
+    check_nothing_left(tmp_path / "two")
+
+
+def test_sigterm_while_a_dag_file_is_imported_asks_for_a_retry(bundle: Path, folder: Path) -> None:
+    with running(bundle, "talks", folder, env={"SLEEP_AT_IMPORT": "1"}) as run:
+        run.accept().start()
+        eventually(lambda: (folder / "importing").exists())
+        run.process.terminate()
+        run.serve()
+        assert (run.code, run.outcomes) == (0, ["RetryTask"]), run.everything()
+
+
+# --- an end of its own ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task_id", "code", "outcomes", "reason"),
+    [
+        ("leaves_with_zero", 1, [], "exit code 0, its outcome not reported"),
+        ("leaves_with_three", 3, [], "exit code 3, its outcome not reported"),
+        ("crashes", -signal.SIGSEGV, [], "ended by signal 11"),
+        ("takes_all_memory", 0, ["RetryTask"], "MemoryError"),
+        ("exits", 0, ["RetryTask"], "Task exited"),
+        ("closes_descriptors", 1, [], "Bad file descriptor"),
+    ],
+)
+def test_an_end_of_its_own_is_told_truly(
+    bundle: Path, folder: Path, task_id: str, code: int, outcomes: list[str], reason: str
+) -> None:
+    with running(bundle, task_id, folder) as run:
+        run.accept().start().serve()
+        assert (run.code, run.outcomes) == (code, outcomes), run.everything()
+        assert reason in run.everything()
+    check_nothing_left(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for two and a half MiB."""
+    path = tmp_path / "small"
+    path.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2560k", "tmpfs", str(path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_a_full_disk_fails_the_task_that_writes(bundle: Path, folder: Path, small_disk: Path) -> None:
+    with running(bundle, "fills_the_disk", folder, env={"FULL": str(small_disk)}) as run:
+        run.accept().start().serve()
+        assert (run.code, run.outcomes) == (0, ["RetryTask"]), run.everything()
+        assert "No space left on device" in run.logs[-1]["exception"][0]["exc_value"]
+    check_nothing_left(folder)
+
+
+def test_a_disk_too_full_for_the_extraction_is_an_error_and_swept_when_there_is_room(
+    bundle: Path, small_disk: Path
+) -> None:
+    with running(bundle, "talks", small_disk) as run:
+        run.process.wait(survival.PATIENCE)
+        run.finish()
+        assert run.code not in (0, None), run.everything()
+        assert "ERROR" in run.text, run.everything()
+    survival.make_old(small_disk)
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    with running(bundle, "talks", small_disk) as run:
+        assert run.accept().start().serve().code == 0
+    check_nothing_left(small_disk)
+
+
+# --- a supervisor that does not do its part ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["cut", "half-closed", "cut inside a frame"])
+@pytest.mark.parametrize("after", range(4))
+def test_a_comm_socket_that_ends_at_a_frame_ends_the_task(bundle: Path, folder: Path, after: int, how: str) -> None:
+    with running(bundle, "talks", folder) as run:
+        run.accept()
+        assert run.comm
+        if after:
+            run.start()
+        # The first of all, the fields, in the middle of the task, and its outcome.
+        stop = {1: "SetRenderedFields", 2: "PutVariable", 3: "SucceedTask"}.get(after)
+        while stop:
+            frame = run.receive()
+            assert frame
+            if frame[1]["type"] == stop:
+                break
+            run.answer(frame)
+        if how == "cut inside a frame":
+            run.send(pack([0, {"type": "StartupDetails"}, None])[:9])
+        run.comm.shutdown(socket.SHUT_WR if how == "half-closed" else socket.SHUT_RDWR)
+        run.finish()
+        assert run.code == 1, run.everything()
+        run.check_truth()
+        assert run.outcomes == (["SucceedTask"] if after == 3 else []), run.everything()
+        last = run.logs[-1]
+        assert last["level"] == "error" and "supervisor" in last["event"] + last.get("error", ""), run.everything()
+    check_nothing_left(folder)
+
+
+def test_a_log_socket_that_is_cut_stops_nothing(bundle: Path, folder: Path) -> None:
+    with running(bundle, "talks", folder) as run:
+        run.accept()
+        assert run.logs_socket
+        run.logs_socket.shutdown(socket.SHUT_RDWR)
+        run.start().serve()
+        assert (run.code, run.outcomes) == (0, ["SucceedTask"]), run.everything()
+        assert "Pushing xcom" in run.text
+    check_nothing_left(folder)
+
+
+def test_a_supervisor_that_hangs_with_the_outcome_is_no_success(bundle: Path, folder: Path) -> None:
+    with running(bundle, "talks", folder) as run:
+        run.accept().start()
+        while (frame := run.receive()) and frame[1]["type"] != "SucceedTask":
+            run.answer(frame)
+        run.process.terminate()
+        run.finish()
+        assert run.code not in (0, None), run.everything()
+        assert "is killed" in run.text
+    check_nothing_left(folder)
+
+
+@pytest.mark.parametrize("how", ["late", "twice", "out of order", "another id", "no msgpack"])
+def test_answers_that_are_not_those_awaited_never_make_a_success_of_nothing(
+    bundle: Path, folder: Path, how: str
+) -> None:
+    with running(bundle, "talks", folder) as run:
+        run.accept().start()
+        while (frame := run.receive()) is not None:
+            number = frame[0]
+            if how == "late":
+                time.sleep(0.1)
+            elif how == "out of order" and number:
+                run.send(pack([number - 1, None, None]))
+            if how == "another id":
+                run.send(pack([number + 7, None, None]))
+            elif how == "no msgpack":
+                run.send(b"\0\0\0\1\xc1")
+            else:
+                run.answer(frame)
+                if how == "twice":
+                    run.answer(frame)
+        run.finish()
+        run.check_truth()
+        if how in ("late", "twice", "out of order"):
+            assert (run.code, run.outcomes) == (0, ["SucceedTask"]), run.everything()
+        else:
+            assert run.code == 1 and "SucceedTask" not in run.types, run.everything()
+            assert run.logs[-1]["level"] == "error"
+    check_nothing_left(folder)
+
+
+ERROR = {"error": "API_SERVER_ERROR", "detail": {"status_code": 500}}
+
+
+@pytest.mark.parametrize(("task_id", "code"), [("talks", 0), ("leaves_a_failure", 1)])
+def test_an_error_in_answer_to_an_outcome(bundle: Path, folder: Path, task_id: str, code: int) -> None:
+    # Airflow's supervisor sends a success once more by itself when the process has ended with 0; a failure it does not.
+    with running(bundle, task_id, folder, should_retry=False) as run:
+        run.accept().start()
+        while (frame := run.receive()) is not None:
+            run.answer(frame, ERROR if frame[1]["type"] in survival.OUTCOMES else None)
+        run.finish()
+        assert run.code == code, run.everything()
+        assert run.logs[-1]["event"] == "Failed to report terminal task state to supervisor"
+    check_nothing_left(folder)
+
+
+# --- what a task starts and changes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task_id", "value"),
+    [
+        ("runs_programs", ["", 0]),
+        ("uses_multiprocessing", {name: [0, 1, 4, 9, 16, True] for name in ("fork", "spawn", "forkserver")}),
+        ("uses_futures", [285, 285, 285]),
+        ("leaves_a_pool_behind", 1),
+        ("forks", "parent"),
+        ("waits_for_all_children", 3),
+        ("leaves_threads", 1),
+        ("changes_everything", 7),
+    ],
+)
+def test_programs_processes_and_threads_of_a_task_work_and_end_with_it(
+    bundle: Path, folder: Path, task_id: str, value: Any
+) -> None:
+    with running(bundle, task_id, folder) as run:
+        run.accept().start().serve()
+        assert (run.code, run.outcomes) == (0, ["SucceedTask"]), run.everything()
+        assert [body["value"] for body in run.asked if body["type"] == "SetXCom"] == [value]
+    check_nothing_left(folder)
+
+
+def test_what_a_task_leaves_running_ends_with_it_but_for_what_it_has_detached(bundle: Path, folder: Path) -> None:
+    with running(bundle, "leaves_children_behind", folder) as run:
+        run.accept().start().serve()
+        assert (run.code, run.outcomes) == (0, ["SucceedTask"]), run.everything()
+        detached = run.asked[-2]["value"]
+        assert list(survival.processes(folder)) == [detached]
+        os.kill(detached, signal.SIGKILL)
+    check_nothing_left(folder)
+
+
+# --- who may look -----------------------------------------------------------------------------------------------------
+
+
+def test_memory_and_extraction_are_nobody_elses_and_nothing_listens(bundle: Path) -> None:
+    if os.geteuid():
+        pytest.skip("another user can only be had by root")
+    nobody = 65534
+    # Where another user may come: pytest's folders are closed to it.
+    with tempfile.TemporaryDirectory(prefix="survival-") as name:
+        folder = Path(name)
+        copy = folder.parent / f"{folder.name}-bundle"
+        shutil.copy(bundle, copy)
+        os.chown(folder, nobody, nobody)
+        try:
+            with running(copy, "sleeps", folder, user=nobody) as run:
+                run.accept()
+                task = run.task()
+                # The supervisor looks for the sockets in /proc/PID/fd, which is the user's as long as he may look.
+                assert os.stat(f"/proc/{task}/fd").st_uid == nobody
+                run.start()
+                while (frame := run.receive()) and frame[1].get("key") != "ready":
+                    run.answer(frame)
+                assert os.stat(f"/proc/{task}/fd").st_uid == 0
+                for pid in (run.outer(), run.inner(), task):
+                    assert not survival.listening(pid)
+                [extraction] = extractions(folder)
+                assert extraction.stat().st_mode & 0o777 == 0o700
+                assert extraction.stat().st_uid == nobody
+                run.process.terminate()
+            check_nothing_left(folder)
+        finally:
+            copy.unlink()
+
+
+def test_only_what_is_ours_and_dead_is_swept(bundle: Path, folder: Path) -> None:
+    def extraction(name: str, mark: bool) -> Path:
+        path = folder / name
+        path.mkdir()
+        (path / "libpython.so").write_bytes(b"")
+        if mark:
+            (path / ".coordinator_bundle").write_bytes(b"")
+        return path
+
+    dead = extraction("_MEI0000beefAAAAAA", True)
+    of_another_program = extraction("_MEI0000beefBBBBBB", False)
+    locked = extraction("_MEI0000beefCCCCCC", True)
+    of_another_user = extraction("_MEI0000beefDDDDDD", True)
+    os.chown(of_another_user, 65534, 65534) if not os.geteuid() else shutil.rmtree(of_another_user)
+    survival.make_old(folder)
+    young = extraction("_MEI0000beefEEEEEE", True)
+    with open(locked / ".coordinator_bundle", "r+b") as file:
+        os.lockf(file.fileno(), os.F_LOCK, 0)
+        with running(bundle, "talks", folder) as run:
+            assert run.accept().start().serve().code == 0
+    assert not dead.exists()
+    kept = [of_another_program, locked, young] + ([] if os.geteuid() else [of_another_user])
+    assert extractions(folder) == sorted(kept)
+
+
+# --- under Airflow's own supervisor -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
+def test_the_api_is_never_told_of_a_success_that_was_none(
+    run: Callable[..., Any], bundle: Path, folder: Path, place: str, number: int, retries: int
+) -> None:
+    def strike(api: Any) -> None:
+        eventually(lambda: api.variables.get("ready"))
+        task = int(api.variables["ready"])
+        inner = int(Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[1])
+        outer = int(Path(f"/proc/{inner}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill({"outer": outer, "inner": inner, "task": task}[place], number)
+
+    done = run(
+        "survival.py", "survival", "sleeps", bundle=bundle, env={"TMPDIR": str(folder)}, during=strike,
+        max_tries=retries,
+    )  # fmt: skip
+    state = "up_for_retry" if retries else "failed"
+    assert done.final_state == state, done
+    if number == signal.SIGTERM:
+        assert (done.exit_code, done.state) == (0, state), done
+    else:
+        # Airflow tells the API of a failure itself, and of a retry nothing: a killed process has had no say.
+        assert (done.exit_code, done.state) == (-number, None if retries else "failed"), done
+    check_nothing_left(folder)
