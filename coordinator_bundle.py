@@ -2597,6 +2597,9 @@ def _write_value_object(value: Any, kind: type, depth: int) -> Any:
         own = value_types.writers.get(base)
         if own is not None:
             return _write_registered(value, _class_wire_name(kind), own[1], own[2], depth)
+    if issubclass(kind, Message):
+        home = _TAGGED_HOME if issubclass(kind, Tagged) else _UNTAGGED_HOME
+        return _wrap_value(f"{home}.{kind.__name__}", _PYDANTIC_VERSION, _message_data(value.to_body()), depth)
     if kind.__module__ == __name__:
         raise SerdeError(f"a {kind.__qualname__} belongs to this process and cannot be serialised: take its plain data")
     return _write_registered(value, _class_wire_name(kind), getattr(kind, "__version__", 0), None, depth)
@@ -2649,6 +2652,20 @@ def _check_raw_data(data: Any, classname: str, depth: int) -> None:
 def _class_wire_name(kind: type) -> str:
     name = value_types.name_class(kind) if value_types.name_class is not None else None
     return name or _class_qualname(kind)
+
+
+# Where Airflow keeps the pydantic models that our messages are.
+_TAGGED_HOME = "airflow.sdk.execution_time.comms"
+_UNTAGGED_HOME = "airflow.sdk.api.datamodels._generated"
+
+
+def _message_data(value: Any) -> Any:
+    """A message's body as pydantic dumps it for JSON."""
+    if isinstance(value, dict):
+        return {key: _message_data(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_message_data(item) for item in value]
+    return value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else value
 
 
 def _is_pydantic_model(cls: type) -> bool:
@@ -2981,6 +2998,11 @@ def _read_data(classname: str, read: Callable[[], Any]) -> Any:
 
 
 def _build_value(cls: type, classname: str, version: int, data: Any) -> Any:
+    if issubclass(cls, Message):
+        try:
+            return cls.from_body(_read_value(data))
+        except MessageError as error:
+            raise SerdeError(f"not the data of a {classname}: {error}") from error
     if _is_pydantic_model(cls):
         _check_class_version(classname, version, _PYDANTIC_VERSION)
         return cls.model_validate(_read_value(data))  # type: ignore[attr-defined]
@@ -3034,6 +3056,8 @@ def _find_value_class(classname: str) -> type:
             f"the value is a {name} of the Dag file {local_name.rpartition('.')[0]}.py, and no such class is loaded in"
             " this bundle: bundle that file too, or move the class into a module that both Dag files import"
         )
+    if module_name in (_TAGGED_HOME, _UNTAGGED_HOME) and isinstance(_definitions.get(name), type):
+        return _definitions[name]
     missing = ClassNotAllowedError(
         f"the value is a {classname}, which is not in this bundle: {_missing_class_remedy(module_name)}"
     )
@@ -7318,6 +7342,11 @@ def templated_tasks(dag: DAG) -> list[str]:
     ]
 
 
+def mailing_tasks(dag: DAG) -> list[str]:
+    """Return the ids of the tasks that send a mail when they fail or are tried again."""
+    return [each.task_id for each in dag.tasks if each.email and (each.email_on_failure or each.email_on_retry)]
+
+
 def _template_values(task: Any) -> Iterator[Any]:
     arguments = {**task.partial_kwargs, **_mapped_values(task)} if task.is_mapped else vars(task)
     return (arguments[name] for name in task.template_fields if name in arguments)
@@ -8862,19 +8891,20 @@ def connection_hooks() -> dict[str, tuple[str, str]]:
         "airflow.sdk.bases.notifier": "BaseNotifier",
         "airflow.sdk.bases.resumablejobmixin": "ResumableJobMixin",
         "airflow.sdk.execution_time.context": "NEVER_EXPIRE",
-        "": "macros",
         "airflow.sdk.execution_time.timeout": "timeout",
         "airflow.sdk.plugins_manager": "AirflowPlugin",
         "airflow.sdk.types": "TaskInstanceKey",
         "airflow.sdk.definitions._internal.logging_mixin": "LoggingMixin",
         "airflow.sdk.definitions.context": "context_merge",
-        "airflow.sdk.listener": "get_listener_manager",
+        "airflow.sdk.listener": "ListenerManager get_listener_manager",
+        "airflow.sdk.bases.secrets_backend": "BaseSecretsBackend",
         "airflow.sdk.observability.stats": "Stats",
         "airflow.listeners": "hookimpl",
         "airflow.task.priority_strategy": (
             "PriorityWeightStrategy _AbsolutePriorityWeightStrategy _DownstreamPriorityWeightStrategy "
             "_UpstreamPriorityWeightStrategy"
         ),
+        "": "AIRFLOW_VAR_NAME_FORMAT_MAPPING FailureMail KeywordParameters State macros",
     }
 )
 def _smaller_parts() -> dict[str, Any]:
@@ -8964,6 +8994,26 @@ def _smaller_parts() -> dict[str, Any]:
             self._prepare(self.context)
             return self.async_notify(self.context).__await__()
 
+    class FailureMail(BaseNotifier):
+        """The mail about a task that has failed; its parts are templates."""
+
+        template_fields = ("from_email", "to", "subject", "html_content")
+
+        def __init__(self, send: Callable[..., None], conn_id: str, **parts: Any) -> None:
+            super().__init__()
+            self._send, self._conn_id = send, conn_id
+            self.__dict__.update(parts)
+
+        def notify(self, context: Any) -> None:
+            parts = self.__dict__
+            self._send(
+                parts["to"],
+                parts["subject"],
+                parts["html_content"],
+                conn_id=self._conn_id,
+                from_email=parts["from_email"],
+            )
+
     def context_merge(context: Any, *args: Any, **kwargs: Any) -> None:
         context.update(*args, **kwargs)
 
@@ -9051,6 +9101,7 @@ def _smaller_parts() -> dict[str, Any]:
         """A plugin can be declared in a bundle; Airflow's own processes are who loads it."""
 
         name: str | None = None
+        listeners: Sequence[Any] = ()
 
         @classmethod
         def validate(cls) -> None:
@@ -9096,12 +9147,107 @@ def _smaller_parts() -> dict[str, Any]:
     class _UpstreamPriorityWeightStrategy(PriorityWeightStrategy):
         pass
 
-    def get_listener_manager() -> Any:
-        remedy = "listeners are called by Airflow's own processes, and a task in a bundle calls none"
-        return Unavailable("airflow.sdk.listener.get_listener_manager()", remedy)
+    class ListenerManager:
+        """Tells listeners what becomes of a task: their functions that `hookimpl` marks, the latest listener first."""
 
-    def hookimpl(function: Any = None, **_: Any) -> Any:
-        return (lambda decorated: decorated) if function is None else function
+        def __init__(self) -> None:
+            self._listeners: list[Any] = []
+
+        @property
+        def hook(self) -> Any:
+            return self
+
+        @property
+        def has_listeners(self) -> bool:
+            return bool(self._listeners)
+
+        def add_listener(self, listener: Any) -> None:
+            if listener not in self._listeners:
+                self._listeners.append(listener)
+
+        def clear(self) -> None:
+            self._listeners.clear()
+
+        def __getattr__(self, hook: str) -> Any:
+            def call(**facts: Any) -> list[Any]:
+                answers = []
+                for listener in reversed(self._listeners):
+                    function = getattr(listener, hook, None)
+                    if function is not None and hasattr(function, "airflow_impl"):
+                        answers.append(function(**{name: facts[name] for name in Signature(function).names}))
+                return [each for each in answers if each is not None]
+
+            return call
+
+    manager = ListenerManager()
+
+    def get_listener_manager() -> Any:
+        return manager
+
+    def hookimpl(function: Any = None, **options: Any) -> Any:
+        if function is None:
+            return lambda decorated: hookimpl(decorated, **options)
+        function.airflow_impl = options
+        return function
+
+    class BaseSecretsBackend:
+        """Where variables and connections are kept besides Airflow (airflow.sdk._shared.secrets_backend)."""
+
+        @staticmethod
+        def build_path(path_prefix: str, secret_id: str, sep: str = "/") -> str:
+            return f"{path_prefix}{sep}{secret_id}"
+
+        def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:
+            raise NotImplementedError
+
+        def get_variable(self, key: str, team_name: str | None = None) -> str | None:
+            raise NotImplementedError
+
+        def get_config(self, key: str) -> str | None:
+            return None
+
+        def deserialize_connection(self, conn_id: str, value: str) -> Connection:
+            return Connection.from_text(value, conn_id)
+
+        def get_connection(self, conn_id: str, team_name: str | None = None) -> Connection | None:
+            takes_team = "team_name" in Signature(self.get_conn_value).names
+            value = self.get_conn_value(conn_id, **({"team_name": team_name} if takes_team else {}))
+            return self.deserialize_connection(conn_id, value) if value else None
+
+    class KeywordParameters:
+        """What of the task context a function takes."""
+
+        def __init__(self, kwargs: Mapping[str, Any]) -> None:
+            self._kwargs = kwargs
+
+        @classmethod
+        def determine(cls, func: Callable[..., Any], args: Collection[Any], kwargs: Mapping[str, Any]) -> Any:
+            return cls(determine_kwargs(func, args, kwargs))
+
+        def unpacking(self) -> Mapping[str, Any]:
+            return self._kwargs
+
+    context_names = {f"AIRFLOW_CONTEXT_{name.upper()}": name for name in _CONTEXT_VARIABLES.split()}
+    AIRFLOW_VAR_NAME_FORMAT_MAPPING = {
+        key: {"default": f"airflow.ctx.{name}", "env_var_format": f"AIRFLOW_CTX_{name.upper()}"}
+        for key, name in context_names.items()
+    }
+
+    class State:
+        """The states of task instances and Dag runs, as constants."""
+
+        NONE = None
+        task_states: tuple[Any, ...] = (None, *TaskInstanceState)
+        dag_states = tuple(map(DagRunState, ("queued", "success", "running", "failed")))
+        finished_dr_states = frozenset(map(DagRunState, ("success", "failed")))
+        unfinished_dr_states = frozenset(map(DagRunState, ("queued", "running")))
+        finished = frozenset(map(TaskInstanceState, ("success", "failed", "skipped", "upstream_failed", "removed")))
+        unfinished = frozenset(task_states) - finished
+        failed_states = frozenset(map(TaskInstanceState, ("failed", "upstream_failed")))
+        success_states = frozenset(map(TaskInstanceState, ("success", "skipped")))
+
+    for member in TaskInstanceState:
+        setattr(State, member.name, member)
 
     class Stats:
         """Metrics go nowhere: a bundle does not see where Airflow sends them."""
@@ -10427,8 +10573,20 @@ def _object_storage() -> dict[str, Any]:
 def _triggers() -> dict[str, Any]:
     from datetime import datetime
 
+    class Fields:
+        """`__dataclass_fields__` of a class that is a dataclass in Airflow, for `dataclasses.replace` and `asdict`."""
+
+        def __get__(self, record: Any, kind: Any) -> dict[str, Any]:
+            import dataclasses
+
+            fields = [(name, object, dataclasses.field(default=None)) for name in kind._fields]
+            made: Any = dataclasses.make_dataclass(kind.__name__, fields)
+            return made.__dataclass_fields__
+
     class StartTriggerArgs(Record):
         """What the scheduler needs to start a task in the triggerer right away."""
+
+        __dataclass_fields__ = Fields()
 
         trigger_cls: str
         next_method: str
@@ -11416,10 +11574,42 @@ def _trigger_dagrun() -> dict[str, Any]:
     {
         "airflow.providers.standard.operators.hitl": (
             "ApprovalOperator HITLBranchOperator HITLEntryOperator HITLOperator"
-        )
+        ),
+        "airflow.sdk.execution_time.hitl": (
+            "get_hitl_detail_content_detail update_hitl_detail_response upsert_hitl_detail"
+        ),
     }
 )
 def _human_in_the_loop() -> dict[str, Any]:
+    def upsert_hitl_detail(
+        ti_id: Any,
+        options: list[str],
+        subject: str,
+        body: str | None = None,
+        defaults: list[str] | None = None,
+        multiple: bool = False,
+        params: dict[str, Any] | None = None,
+        assigned_users: list[Any] | None = None,
+    ) -> None:
+        ask_or_raise(
+            CreateHITLDetailPayload(
+                ti_id=ti_id,
+                options=options,
+                subject=subject,
+                body=body,
+                defaults=defaults,
+                multiple=multiple,
+                params=params,
+                assigned_users=[HITLUser(id=each["id"], name=each["name"]) for each in assigned_users or ()],
+            )
+        )
+
+    def update_hitl_detail_response(ti_id: Any, chosen_options: list[str], params_input: dict[str, Any]) -> Any:
+        return ask_or_raise(UpdateHITLDetail(ti_id=ti_id, chosen_options=chosen_options, params_input=params_input))
+
+    def get_hitl_detail_content_detail(ti_id: Any) -> Any:
+        return ask_or_raise(GetHITLDetailResponse(ti_id=ti_id))
+
     class HITLOperator(BaseOperator):
         """Asks a person to choose among options and to fill in params, and waits for the answer."""
 
@@ -11492,17 +11682,15 @@ def _human_in_the_loop() -> dict[str, Any]:
             return {name: param.serialize() for name, param in self.params.items()}
 
         def execute(self, context: Any) -> Any:
-            ask_or_raise(
-                CreateHITLDetailPayload(
-                    ti_id=context["ti"].id,
-                    options=self.options,
-                    subject=self.subject,
-                    body=self.body,
-                    defaults=self.defaults,
-                    multiple=self.multiple,
-                    params=self.serialized_params,
-                    assigned_users=[HITLUser(id=user["id"], name=user["name"]) for user in self.assigned_users or ()],
-                )
+            upsert_hitl_detail(
+                context["ti"].id,
+                self.options,
+                self.subject,
+                self.body,
+                self.defaults,
+                self.multiple,
+                self.serialized_params,
+                self.assigned_users,
             )
             until = utcnow() + self.response_timeout if self.response_timeout else None
             self.hitl_summary_extra["timeout_datetime"] = until and until.isoformat()
@@ -12241,7 +12429,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.sdk": (
         "AllowedKeyMapper Asset AssetAccessControl AssetAlias AssetAll AssetAny AssetOrTimeSchedule AssetWatcher "
         "AsyncCallback BaseAsyncOperator BaseBranchOperator BaseDeadlineReference BaseHook BaseNotifier BaseOperator "
-        "BaseOperatorLink BaseSensorOperator BaseXCom=XCom BranchMixIn ChainMapper Connection Context "
+        "BaseOperatorLink BaseSensorOperator BaseXCom BranchMixIn ChainMapper Connection Context "
         "CronDataIntervalTimetable CronPartitionTimetable CronTriggerTimetable DAG DagRunState DayWindow DeadlineAlert "
         "DeadlineReference DeltaDataIntervalTimetable DeltaTriggerTimetable EdgeModifier EventsTimetable "
         "ExceptionRetryPolicy FanOutMapper FixedKeyMapper HourWindow IdentityMapper Label Metadata MinimumCount "
@@ -12254,6 +12442,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
         "get_current_context get_parsing_context literal macros result setup task task_group teardown"
     ),
     "airflow.sdk.types": "TaskInstance=RuntimeTaskInstance RuntimeTaskInstanceProtocol=RuntimeTaskInstance",
+    "airflow.sdk.serde": "allow_class deserialize=deserialize_value serialize=serialize_value",
     "airflow.sdk.timezone": (
         "coerce_datetime=timezone_coerce_datetime convert_to_utc datetime=timezone_datetime "
         "from_timestamp=timezone_from_timestamp make_naive=timezone_make_naive parse=timezone_parse utc=timezone_utc "
@@ -12265,13 +12454,12 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.sdk.io": "ObjectStoragePath attach get_fs has_fs",
     "airflow.sdk.api.datamodels._generated": "DagRun TaskInstance",
     "airflow.sdk.bases.decorator": (
-        "DecoratedMappedOperator=MappedOperator TaskDecorator=_TaskDecorator determine_kwargs get_unique_task_id "
-        "is_async_callable task_decorator_factory"
+        "DecoratedMappedOperator=MappedOperator KeywordParameters TaskDecorator=_TaskDecorator determine_kwargs "
+        "get_unique_task_id is_async_callable task_decorator_factory"
     ),
     "airflow.sdk.bases.hook": "",
     "airflow.sdk.bases.operator": "chain chain_linear cross_downstream",
     "airflow.sdk.bases.sensor": "poke_mode_only",
-    "airflow.sdk.bases.xcom": "BaseXCom=XCom",
     "airflow.sdk.definitions.asset": "AssetAccessControl",
     "airflow.sdk.definitions.connection": "",
     "airflow.sdk.definitions.context": "Context KNOWN_CONTEXT_KEYS get_current_context get_parsing_context",
@@ -12283,9 +12471,13 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.sdk.definitions.variable": "",
     "airflow.sdk.definitions._internal.types": "ArgNotSet NOTSET SET_DURING_EXECUTION is_arg_set",
     "airflow.sdk.exceptions": "ErrorType",
-    "airflow.sdk.execution_time.context": "get_current_context context_to_airflow_vars",
+    "airflow.sdk.execution_time.context": (
+        "AIRFLOW_VAR_NAME_FORMAT_MAPPING ConnectionAccessor InletEventsAccessors OutletEventAccessor "
+        "OutletEventAccessors TriggeringAssetEventsAccessor VariableAccessor context_to_airflow_vars "
+        "get_current_context"
+    ),
     "airflow.sdk.execution_time.macros": "ds_add ds_format",
-    "airflow.sdk.execution_time.task_runner": "RuntimeTaskInstance",
+    "airflow.sdk.execution_time.task_runner": "RuntimeTaskInstance SUPERVISOR_COMMS=supervisor",
     "airflow.sdk.execution_time.xcom": "XCom",
     "airflow.configuration": "AirflowConfigException conf",
     "airflow.decorators": "dag task task_group setup teardown",
@@ -12314,7 +12506,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
     ),
     "airflow.macros": "datetime_diff_for_humans ds_add ds_format ds_format_locale",
     "airflow.models": (
-        "BaseOperator BaseOperatorLink BaseXCom=XCom Connection DAG MappedOperator Param SkipMixin "
+        "BaseOperator BaseOperatorLink BaseXCom Connection DAG MappedOperator Param SkipMixin "
         "Variable XCom !Base !DagBag !DagModel !DagRun !DagTag !DagWarning !DbCallbackRequest !Deadline !ID_LEN !Log "
         "!Pool !RenderedTaskInstanceFields !TaskInstance !TaskReschedule !Trigger "
         "!clear_task_instances"
@@ -12333,7 +12525,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.models.taskinstance": "TaskInstanceKey !TaskInstance !clear_task_instances",
     "airflow.models.taskinstancekey": "TaskInstanceKey",
     "airflow.models.variable": "Variable",
-    "airflow.models.xcom": "XCom BaseXCom=XCom XCOM_RETURN_KEY !XComModel",
+    "airflow.models.xcom": "XCom BaseXCom XCOM_RETURN_KEY !XComModel",
     "airflow.models.xcom_arg": "XComArg",
     "airflow.notifications.basenotifier": "BaseNotifier",
     "airflow.operators.bash": "BashOperator",
@@ -12373,6 +12565,8 @@ _AIRFLOW_MODULES: dict[str, str] = {
         "DayWindow HourWindow MonthWindow QuarterWindow SegmentWindow WeekWindow Window YearWindow"
     ),
     "airflow.plugins_manager": "AirflowPlugin",
+    "airflow.secrets": "BaseSecretsBackend",
+    "airflow.secrets.base_secrets": "BaseSecretsBackend",
     "airflow.sensors.base": "BaseSensorOperator PokeReturnValue poke_mode_only",
     "airflow.sensors.bash": "BashSensor",
     "airflow.sensors.date_time": "DateTimeSensor DateTimeSensorAsync",
@@ -12405,10 +12599,10 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.utils.edgemodifier": "Label",
     "airflow.utils.helpers": "is_arg_set validate_key",
     "airflow.utils.log.logging_mixin": "LoggingMixin",
-    "airflow.utils.operator_helpers": "determine_kwargs",
+    "airflow.utils.operator_helpers": "KeywordParameters determine_kwargs",
     "airflow.utils.session": "!NEW_SESSION !create_session !provide_session",
     "airflow.utils.setup_teardown": "BaseSetupTeardownContext=SetupTeardownContext SetupTeardownContext",
-    "airflow.utils.state": "DagRunState TaskInstanceState State=TaskInstanceState",
+    "airflow.utils.state": "DagRunState TaskInstanceState State",
     "airflow.utils.task_group": "TaskGroup",
     "airflow.utils.timezone": (
         "coerce_datetime=timezone_coerce_datetime convert_to_utc datetime=timezone_datetime "
@@ -12426,14 +12620,14 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.providers.common.compat.assets": "Asset AssetAlias AssetAll AssetAny",
     "airflow.providers.common.compat.lineage.hook": "get_hook_lineage_collector",
     "airflow.providers.common.compat.sdk": (
-        "AirflowConfigException AirflowException AirflowFailException AirflowNotFoundException "
-        "AirflowOptionalProviderFeatureException AirflowPlugin AirflowSensorTimeout AirflowSkipException "
-        "AirflowTaskTimeout Asset AssetAlias AssetAll AssetAny AssetLineageInfo BaseAsyncOperator BaseBranchOperator "
-        "BaseHook BaseNotifier BaseOperator BaseOperatorLink BaseSensorOperator BranchMixIn ChainRetryPolicy "
-        "Connection Context DAG DagRunState "
-        "DagRunTriggerException DecoratedMappedOperator=MappedOperator DecoratedOperator "
-        "DownstreamTasksSkipped EdgeModifier ExceptionRetryPolicy HookLineage HookLineageCollector HookLineageReader "
-        "Label MappedOperator Metadata NoOpCollector ObjectStoragePath Param ParamValidationError PokeReturnValue "
+        "AIRFLOW_VAR_NAME_FORMAT_MAPPING AirflowConfigException AirflowException AirflowFailException "
+        "AirflowNotFoundException AirflowOptionalProviderFeatureException AirflowPlugin AirflowSensorTimeout "
+        "AirflowSkipException AirflowTaskTimeout Asset AssetAlias AssetAll AssetAny AssetLineageInfo BaseAsyncOperator "
+        "BaseBranchOperator BaseHook BaseNotifier BaseOperator BaseOperatorLink BaseSensorOperator BranchMixIn "
+        "ChainRetryPolicy Connection Context DAG DagRunState DagRunTriggerException "
+        "DecoratedMappedOperator=MappedOperator DecoratedOperator DownstreamTasksSkipped EdgeModifier "
+        "ExceptionRetryPolicy HookLineage HookLineageCollector HookLineageReader Label MappedOperator Metadata "
+        "NoOpCollector ObjectStoragePath Param ParamValidationError PokeReturnValue KeywordParameters "
         "ResumableJobMixin RetryAction RetryDecision RetryPolicy RetryRule SET_DURING_EXECUTION SkipMixin Stats "
         "TaskDecorator=_TaskDecorator TaskDeferred TaskGroup TaskInstanceKey TaskInstanceState TriggerRule Variable "
         "WeightRule XCOM_RETURN_KEY XCom XComArg XComNotFound chain chain_linear conf context_merge "
@@ -12459,9 +12653,13 @@ _SHARED_PACKAGES = ("airflow", "airflow.providers", "airflow.providers.common")
 
 def _airflow_module_names() -> dict[str, str]:
     """Return the modules below `airflow` that there are here, with the names they offer in the form of the table."""
-    modules = dict(_AIRFLOW_MODULES)
+    # The others are the Dag processor's.
+    messages = [name for name in MESSAGES if not name.startswith("DagFile") and not name.endswith("Request")]
+    modules = {**_AIRFLOW_MODULES, _TAGGED_HOME: " ".join(messages)}
     for name, value in list(globals().items()):
-        if isinstance(value, type) and value.__module__.startswith("airflow.") and not name.startswith("_"):
+        if name.startswith("_") or not isinstance(value, type) or name != value.__name__:
+            continue
+        if value.__module__.startswith("airflow."):
             modules[value.__module__] = f"{modules.get(value.__module__, '')} {name}"
     for _, homes in _families:
         for home, names in homes.items():
@@ -14375,7 +14573,7 @@ class SupervisorClient:
             )
         return message
 
-    def send(self, message: Message) -> Message | None:
+    def send(self, msg: Message) -> Message | None:
         """Send a request and return the answer; None when it has no content.
 
         :raises AirflowRuntimeError: when the supervisor answers that the request failed.
@@ -14386,7 +14584,7 @@ class SupervisorClient:
             raise SupervisorGone("this process was forked from the task; only the task itself talks to the supervisor")
         if bootloader_is_gone():
             raise SupervisorGone("the process that Airflow has started was killed")
-        body = message.to_body()
+        body = msg.to_body()
         with self._lock:
             self._exchanging = self._get_ident()
             try:
@@ -14396,7 +14594,7 @@ class SupervisorClient:
                 try:
                     self._transport.send_all(frame)
                 except OSError as error:
-                    raise SupervisorGone(f"cannot send {type(message).__name__} to the supervisor: {error}") from None
+                    raise SupervisorGone(f"cannot send {type(msg).__name__} to the supervisor: {error}") from None
                 del frame
                 answer, failure = self._receive(request_id)
             finally:
@@ -14405,7 +14603,7 @@ class SupervisorClient:
         if interrupt is not None:
             interrupt()
         if failure is not None:
-            raise AirflowRuntimeError(_as_error_response(failure))
+            raise AirflowRuntimeError(_as_error_response(failure, body))
         return None if answer is None else decode_message(answer)
 
     def interrupt(self, action: Callable[[], Any]) -> None:
@@ -14418,11 +14616,11 @@ class SupervisorClient:
         else:
             action()
 
-    async def asend(self, message: Message) -> Message | None:
+    async def asend(self, msg: Message) -> Message | None:
         """Send a request without holding up the event loop."""
         import asyncio
 
-        return await asyncio.to_thread(self.send, message)
+        return await asyncio.to_thread(self.send, msg)
 
     def _receive(self, request_id: int | None) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         while True:
@@ -14451,8 +14649,17 @@ class SupervisorClient:
         self._reader.buffer_updated(count)
 
 
-def _as_error_response(failure: dict[str, Any]) -> ErrorResponse:
-    """Read an error from its slot in the frame; one of a shape we do not know is kept as a generic error."""
+def _as_error_response(failure: dict[str, Any], body: dict[str, Any]) -> ErrorResponse:
+    """Read an error from its slot in the frame; one of a shape we do not know is kept as a generic error.
+
+    :param body: the request, for what the supervisor could not send on is named with its place.
+    """
+    detail = failure.get("detail")
+    if isinstance(detail, dict) and detail.get("exception_type") == "ValueError":
+        for name, value in body.items():
+            why = explain_unsendable(value) if isinstance(value, (dict, list, float)) else None
+            if why:
+                detail["message"] = f"{detail.get('message')}: {body['type']}.{name}: {why}"
     try:
         message = decode_message({"type": "ErrorResponse", **failure})
     except MessageError:
@@ -14596,12 +14803,14 @@ class Variable(Record):
 
     @classmethod
     def set(cls, key: str, value: Any, description: str | None = None, serialize_json: bool = False) -> None:
-        if f"AIRFLOW_VAR_{key.upper()}" in os.environ:
+        place = "the environment" if f"AIRFLOW_VAR_{key.upper()}" in os.environ else ""
+        if _secrets_backends and _ask_secrets_backend("variable", key=key) is not None:
+            place = f"the secrets backend {type(_secrets_backends[0]).__name__}"
+        if place:
             log_event(
                 "warning",
-                f"The variable {key} is defined in the environment, which takes precedence over reading from the "
-                f"API Server. The value there will be updated, but to read it you have to unset AIRFLOW_VAR_"
-                f"{key.upper()}",
+                f"The variable {key} is defined in {place}, which takes precedence over reading from the API Server. "
+                "The value there will be updated, but to read it you have to delete the other one",
             )
         if serialize_json:
             import json
@@ -14624,8 +14833,34 @@ class Variable(Record):
                 return found
 
 
+# The deployment's own secrets backend, which is asked before all others; filled by `adopt_deployment`.
+_secrets_backends: list[Any] = []
+
+
+def _ask_secrets_backend(what: Literal["variable", "connection"], **key: str) -> Any:
+    """Return what the deployment's secrets backend has, or None; one that fails has nothing.
+
+    :raises AirflowSecretsBackendAccessDenied: when it says so.
+    """
+    for backend in _secrets_backends:
+        try:
+            return getattr(backend, f"get_{what}")(**key)
+        except airflow_name("AirflowSecretsBackendAccessDenied"):
+            raise
+        except Exception as error:
+            log_event(
+                "error" if what == "variable" else "debug",
+                f"Unable to retrieve {what} from secrets backend ({type(backend).__name__}). Checking subsequent "
+                "secrets backend.",
+                exc_info=error,
+            )
+    return None
+
+
 def _get_variable(key: str, deserialize_json: bool) -> Any:
-    raw = os.environ.get(f"AIRFLOW_VAR_{key.upper()}")
+    raw = _ask_secrets_backend("variable", key=key) if _secrets_backends else None
+    if raw is None:
+        raw = os.environ.get(f"AIRFLOW_VAR_{key.upper()}")
     if raw is not None:
         mask_secret(raw, key)
     elif supervisor is None:
@@ -14699,10 +14934,11 @@ class Connection(Record):
 
         :raises AirflowNotFoundException: when there is none of that id.
         """
+        found = _ask_secrets_backend("connection", conn_id=conn_id) if _secrets_backends else None
         text = os.environ.get(f"AIRFLOW_CONN_{conn_id.upper()}")
-        if text:
-            text = text.strip()
-            found = cls.from_json(text, conn_id) if text.startswith("{") else cls.from_uri(text, conn_id)
+        if text and not found:
+            found = cls.from_text(text, conn_id)
+        if found:
             for secret in (found.password, found.extra):
                 if secret:
                     mask_secret(secret)
@@ -14733,6 +14969,12 @@ class Connection(Record):
         _add_mask(found.password)
         _add_mask(found.extra)
         return found
+
+    @classmethod
+    def from_text(cls, text: str, conn_id: str) -> Connection:
+        """Read a connection in either of the forms that environment variables and secrets backends have it in."""
+        text = text.strip()
+        return cls.from_json(text, conn_id) if text.startswith("{") else cls.from_uri(text, conn_id)
 
     @classmethod
     def from_uri(cls, uri: str, conn_id: str) -> Connection:
@@ -14916,15 +15158,26 @@ class BaseHook:
         raise NotImplementedError
 
 
-class XCom:
-    """XComs by their full address (airflow.sdk.bases.xcom)."""
+class _StoredXCom:
+    """One of several XComs, as `deserialize_value` takes it."""
 
-    __module__ = "airflow.sdk.execution_time.xcom"
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class BaseXCom:
+    """XComs by their full address, and what a custom backend overrides (airflow.sdk.bases.xcom)."""
+
+    __module__ = "airflow.sdk.bases.xcom"
     XCOM_RETURN_KEY = XCOM_RETURN_KEY
 
     @staticmethod
     def serialize_value(value: Any, **_: Any) -> Any:
         return serialize_value(value)
+
+    @classmethod
+    def purge(cls, xcom: Any, *args: Any) -> None:
+        """Remove what a backend keeps elsewhere of a value."""
 
     @staticmethod
     def deserialize_value(result: Any) -> Any:
@@ -14943,10 +15196,11 @@ class XCom:
         dag_result: bool = False,
         _mapped_length: int | None = None,
     ) -> None:
+        address: dict[str, Any] = {"key": key, "dag_id": dag_id, "task_id": task_id, "run_id": run_id}
         ask_or_raise(
             SetXCom(
                 key=key,
-                value=serialize_value(value),
+                value=cls.serialize_value(value=value, map_index=map_index, **address),
                 dag_id=dag_id,
                 task_id=task_id,
                 run_id=run_id,
@@ -14978,7 +15232,7 @@ class XCom:
                 include_prior_dates=include_prior_dates,
             )
         )
-        return None if answer.value is None else deserialize_value(answer.value)
+        return None if answer.value is None else cls.deserialize_value(answer)
 
     @classmethod
     def get_all(
@@ -14997,7 +15251,7 @@ class XCom:
                 include_prior_dates=include_prior_dates,
             )
         )
-        return [deserialize_value(each) for each in answer.root] if answer.root else None
+        return [cls.deserialize_value(_StoredXCom(each)) for each in answer.root] or None
 
     @classmethod
     def get_value(cls, *, ti_key: Any, key: str) -> Any:
@@ -15029,9 +15283,13 @@ class XCom:
     @classmethod
     def delete(cls, key: str, task_id: str, dag_id: str, run_id: str, map_index: int | None = None) -> None:
         address: dict[str, Any] = {"key": key, "dag_id": dag_id, "task_id": task_id, "run_id": run_id}
-        # Airflow reads the value first, for backends that keep it elsewhere; the order of requests is part of parity.
-        ask_or_raise(GetXCom(**address, map_index=map_index))
+        # Read for backends that keep the value elsewhere, and by Airflow for the others too.
+        cls.purge(ask_or_raise(GetXCom(**address, map_index=map_index)))
         ask_or_raise(DeleteXCom(**address, map_index=map_index))
+
+
+# What tasks use: the class above, or the deployment's own (`adopt_deployment`).
+XCom: Any = BaseXCom
 
 
 class LazyXComSequence(_LazyCollection):
@@ -15070,13 +15328,13 @@ class LazyXComSequence(_LazyCollection):
             answer = ask_or_raise(
                 GetXComSequenceSlice(**self._address, start=index.start, stop=index.stop, step=index.step)
             )
-            return [deserialize_value(each) for each in answer.root]
+            return [XCom.deserialize_value(_StoredXCom(each)) for each in answer.root]
         if not isinstance(index, int):
             raise TypeError(f"Sequence indices must be integers or slices not {type(index).__name__}")
         answer = ask(GetXComSequenceItem(**self._address, offset=index))
         if isinstance(answer, ErrorResponse):
             raise IndexError(index)
-        return deserialize_value(answer.root)
+        return XCom.deserialize_value(_StoredXCom(answer.root))
 
 
 # --- the context of a task --------------------------------------------------------------------------------------------
@@ -15815,6 +16073,7 @@ class RuntimeTaskInstance:
         self.task = task
         self.max_tries = details.ti_context.max_tries
         self.start_date = details.start_date
+        self.sentry_integration = details.sentry_integration
         self.end_date: datetime | None = None
         self.state: str | None = TaskInstanceState.RUNNING
         self.is_mapped = False
@@ -15827,6 +16086,17 @@ class RuntimeTaskInstance:
             f"RuntimeTaskInstance(dag_id={self.dag_id!r}, task_id={self.task_id!r}, run_id={self.run_id!r}, "
             f"map_index={self.map_index}, try_number={self.try_number})"
         )
+
+    def __str__(self) -> str:
+        # `{{ ti }}` in a template, such as a mail's subject; in Airflow the text of a pydantic model with these fields.
+        shown = {"id": f"UUID({self.id!r})"}
+        for name in (
+            "task_id dag_id run_id try_number dag_version_id map_index hostname context_carrier queue task max_tries "
+            "start_date end_date state is_mapped rendered_map_index sentry_integration"
+        ).split():
+            shown[name] = repr(getattr(self, name))
+        shown["dag_version_id"] = f"UUID({self.dag_version_id!r})"
+        return " ".join(f"{name}={text}" for name, text in shown.items())
 
     @property
     def dag_run(self) -> Any:
@@ -16054,6 +16324,9 @@ class RuntimeTaskInstance:
         return Context(values, lazy)
 
 
+_CONTEXT_VARIABLES = "dag_id task_id logical_date try_number dag_run_id dag_owner dag_email team_name"
+
+
 def context_to_airflow_vars(context: Mapping[str, Any], in_env_var_format: bool = True) -> dict[str, str]:
     """Return what Airflow puts into the environment of a task (airflow.sdk.execution_time.context)."""
     ti, task, run = context["ti"], context["task"], context["dag_run"]
@@ -16075,6 +16348,111 @@ def context_to_airflow_vars(context: Mapping[str, Any], in_env_var_format: bool 
     return found
 
 
+# --- mail -------------------------------------------------------------------------------------------------------------
+
+_DEFAULT_EMAIL_BACKEND = "airflow.utils.email.send_email_smtp"
+
+
+def mail_failure(ti: RuntimeTaskInstance, context: Any, error: BaseException) -> None:
+    """Mail that a task has failed or is tried again (airflow.sdk.execution_time.task_runner); a log line if that fails.
+
+    The mail server is a connection, `smtp_default` unless AIRFLOW__EMAIL__EMAIL_CONN_ID names another.
+    """
+    backend = _configured("email", "email_backend", _DEFAULT_EMAIL_BACKEND)
+    conn_id = _configured("email", "email_conn_id", "smtp_default")
+    try:
+        send = _mail_by_smtp if backend == _DEFAULT_EMAIL_BACKEND else import_string(backend)
+        notifier = airflow_name("FailureMail")(
+            send,
+            conn_id,
+            to=ti.task.email,
+            from_email=_configured("email", "from_email", "airflow@airflow"),
+            subject=_mail_template("subject_template") or "Airflow alert: {{ti}}",
+            html_content=_mail_template("html_content_template")
+            or "Try {{try_number}} out of {{max_tries + 1}}<br>"
+            "Exception:<br>{{exception_html}}<br>"
+            'Log: <a href="{{ti.log_url}}">Link</a><br>'
+            "Host: {{ti.hostname}}<br>"
+            'Mark success: <a href="{{ti.mark_success_url}}">Link</a><br>',
+        )
+        text = _text(error)
+        for special, escaped in (("&", "amp"), ("<", "lt"), (">", "gt"), ('"', "quot"), ("'", "#x27")):
+            text = text.replace(special, f"&{escaped};")
+        context = context.copy()
+        context.update(
+            exception=error,
+            exception_html=text.replace("\n", "<br>"),
+            try_number=ti.try_number,
+            max_tries=ti.max_tries,
+        )
+        notifier(context)
+    except AirflowNotFoundException:
+        log_event(
+            "error",
+            f"Failed to send email notification: there is no connection {conn_id!r} to a mail server, neither in "
+            f"Airflow nor as AIRFLOW_CONN_{conn_id.upper()} in the worker's environment",
+        )
+    except Exception as failure:
+        how = "SmtpNotifier" if backend == _DEFAULT_EMAIL_BACKEND else f"configured email_backend {backend!r}"
+        log_event("error", f"Failed to send email notification via {how}", exc_info=failure)
+
+
+def _mail_template(key: str) -> str | None:
+    path = _configured("email", key, "")
+    if not path or not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _mail_by_smtp(to: Any, subject: str, html_content: str, *, conn_id: str, from_email: str) -> None:
+    """Send a mail as the hook of the SMTP provider does (airflow.providers.smtp.hooks.smtp).
+
+    What this imports is frozen in when a task has an e-mail address, hence not by `import` statements.
+    """
+    import re
+    from importlib import import_module
+
+    smtplib = import_module("smtplib")
+    conn = Connection.get(conn_id)
+    extra = conn.extra_dejson
+    tls = None if extra.get("ssl_context") == "none" else import_module("ssl").create_default_context()
+    options: dict[str, Any] = {"host": conn.host or "", "timeout": int(extra.get("timeout", 30))}
+    if conn.port:
+        options["port"] = conn.port
+    kind = smtplib.SMTP
+    if not extra.get("disable_ssl", False):
+        kind, options["context"] = smtplib.SMTP_SSL, tls
+    tries = int(extra.get("retry_limit", 5)) + 1
+
+    def persist(exceptions: type[Exception], action: Callable[[], Any]) -> Any:
+        for attempt in range(1, tries + 1):
+            try:
+                return action()
+            except exceptions:
+                if attempt == tries:
+                    raise
+
+    client = persist(smtplib.SMTPServerDisconnected, lambda: kind(**options))
+    try:
+        if not extra.get("disable_tls", False):
+            client.starttls(context=tls)
+            client.ehlo()
+        if extra.get("auth_type") == "oauth2":
+            user, token = conn.login or extra.get("from_email"), extra.get("access_token")
+            client.auth("XOAUTH2", lambda challenge=None: f"user={user}\1auth=Bearer {token}\1\1")
+        elif conn.login and conn.password:
+            client.login(conn.login, conn.password)
+        recipients = re.split(r"\s*[,;]\s*", to) if isinstance(to, str) else list(to)
+        mail = import_module("email.mime.multipart").MIMEMultipart("mixed")
+        mail["Subject"], mail["From"], mail["To"] = subject, from_email, ", ".join(recipients)
+        mail["Date"] = import_module("email.utils").formatdate(localtime=True)
+        mail.attach(import_module("email.mime.text").MIMEText(html_content, "html", "utf-8"))
+        persist(Exception, lambda: client.sendmail(from_email, recipients, mail.as_string()))
+    finally:
+        client.close()
+
+
 # --- one task ---------------------------------------------------------------------------------------------------------
 
 
@@ -16084,36 +16462,138 @@ _DEFAULT_XCOM_BACKENDS = frozenset(
 )
 
 
-def check_deployment(task: Any) -> None:
-    """Say what this deployment asks of tasks that a bundle cannot do, before any code of the task runs.
+def adopt_deployment(folders: Iterable[str]) -> None:
+    """Take over what this deployment's environment adds to every task, as far as its code has been frozen in.
 
     Only the environment reaches a bundle; what stands in `airflow.cfg` alone cannot be seen.
 
-    :raises AirflowFailException: when running on would put other data in other places than the deployment wants.
+    :param folders: where the modules of a Dag file that is not frozen are looked for.
+    :raises AirflowFailException: for an XCom backend that is not in this bundle.
     """
-    backend = os.environ.get("AIRFLOW__CORE__XCOM_BACKEND", "")
-    if backend and backend not in _DEFAULT_XCOM_BACKENDS:
-        raise AirflowFailException(
-            f"this deployment keeps XComs in {backend}, which is not in this bundle: other tasks could not read what "
-            "this one returns. Run the task on an ordinary worker (queue='default')"
-        )
+    global XCom
+    path = os.environ.get("AIRFLOW__CORE__XCOM_BACKEND", "")
+    if path and path not in _DEFAULT_XCOM_BACKENDS:
+        try:
+            backend = _import_frozen(path, folders)
+        except ImportError as error:
+            raise AirflowFailException(
+                f"this deployment keeps XComs in {path}, which is not in this bundle ({error}): other tasks could not "
+                "read what this one returns. Take its module along by INCLUDE, or run the task on an ordinary worker "
+                "(queue='default')"
+            ) from None
+        if not (isinstance(backend, type) and issubclass(backend, BaseXCom)):
+            raise AirflowFailException(f"the custom XCom class {path} is not a subclass of BaseXCom")
+        XCom = backend
+    for section, key in (("WORKERS", "SECRETS_BACKEND"), ("SECRETS", "BACKEND")):
+        variable = f"AIRFLOW__{section}__{key}"
+        path = os.environ.get(variable, "")
+        if path:
+            try:
+                _secrets_backends[:] = [_import_frozen(path, folders)(**_secrets_backend_arguments(variable))]
+            except ImportError as error:
+                log_event(
+                    "warning",
+                    f"{variable} is set to {path}, which is not in this bundle ({error}): connections and variables "
+                    "come from the environment and from Airflow only",
+                )
+            break
+    _adopt_listeners(folders)
+
+
+def _import_frozen(path: str, folders: Iterable[str]) -> Any:
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    airflow_modules.install()
+    return import_string(path)
+
+
+def _secrets_backend_arguments(variable: str) -> dict[str, Any]:
+    import json
+
+    try:
+        arguments = json.loads(os.environ.get(f"{variable}_KWARGS") or "{}")
+        if not isinstance(arguments, dict):
+            raise ValueError("not an object")
+    except ValueError as error:
+        log_event("warning", f"{variable}_KWARGS is no JSON object, defaulting to no kwargs ({error})")
+        arguments = {}
+    single = f"{variable}_KWARG__"
+    arguments.update((name[len(single) :].lower(), os.environ[name]) for name in os.environ if name.startswith(single))
+    mask_secret(list(arguments.values()))
+    return arguments
+
+
+def _adopt_listeners(folders: Iterable[str]) -> None:
+    """Register the listeners of the deployment's plugins that were frozen in; one warning for the others."""
+    missing = []
+    plugins = os.environ.get("AIRFLOW__CORE__PLUGINS_FOLDER") or os.path.join(_airflow_home(), "plugins")
+    for folder, _, files in os.walk(plugins):
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            if not name.endswith(".py") or not _mentions_listeners(path):
+                continue
+            module = os.path.relpath(path, plugins)[:-3].replace(os.sep, ".").removesuffix(".__init__")
+            for candidate in (module, f"plugins.{module}"):
+                try:
+                    _register_listeners(_import_frozen(candidate, folders))
+                    break
+                except ImportError:
+                    pass
+                except Exception as error:
+                    log_event("error", f"Failed to import plugin {path}", exc_info=error)
+                    break
+            else:
+                missing.append(path)
+    if missing:
+        log_event("warning", f"listeners of {', '.join(missing)} are not in this bundle and hear nothing of this task")
+    for name in ("AIRFLOW__OPENLINEAGE__TRANSPORT", "AIRFLOW__OPENLINEAGE__CONFIG_PATH", "OPENLINEAGE_URL"):
+        if os.environ.get(name):
+            log_event("warning", f"{name} is set, but its listener is not in this bundle: this task emits no lineage")
+            break
+
+
+def _mentions_listeners(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return b"listeners" in file.read()
+    except OSError:
+        return False
+
+
+def _register_listeners(module: Any) -> None:
+    base = airflow_name("AirflowPlugin")
+    for plugin in list(vars(module).values()):
+        if isinstance(plugin, type) and issubclass(plugin, base) and plugin is not base:
+            for listener in vars(plugin).get("listeners", ()):
+                airflow_name("get_listener_manager")().add_listener(listener)
+
+
+def _tell_listeners(hook: str, **facts: Any) -> None:
+    # Nobody has made the manager, so nobody can have registered with it.
+    if "get_listener_manager" not in globals():
+        return
+    try:
+        getattr(airflow_name("get_listener_manager")().hook, hook)(**facts)
+    except Exception as error:
+        log_event("error", "error calling listener", exc_info=error)
+
+
+class TaskRunnerMarker:
+    """Says to listeners that it is a task that starts or stops."""
+
+    __module__ = "airflow.sdk.execution_time.task_runner"
+
+
+def check_impersonation(task: Any) -> None:
+    """Refuse, before any code of the task runs, what a bundle cannot do.
+
+    :raises AirflowFailException: for a task that is to run as another user.
+    """
     user = getattr(task, "run_as_user", None) or os.environ.get("AIRFLOW__CORE__DEFAULT_IMPERSONATION", "")
     if user and user != _user_name():
         raise AirflowFailException(
             f"the task is to run as user {user!r}, and a bundle runs as the worker's ({_user_name()!r}). "
             "Run the task on an ordinary worker (queue='default'), or take run_as_user away"
         )
-    for name in ("AIRFLOW__WORKERS__SECRETS_BACKEND", "AIRFLOW__SECRETS__BACKEND"):
-        if os.environ.get(name):
-            log_event(
-                "warning",
-                f"{name} is set to {os.environ[name]}, which is not in this bundle: connections and variables come "
-                "from the environment and from Airflow only",
-            )
-    for name in ("AIRFLOW__OPENLINEAGE__TRANSPORT", "AIRFLOW__OPENLINEAGE__CONFIG_PATH", "OPENLINEAGE_URL"):
-        if os.environ.get(name):
-            log_event("warning", f"{name} is set, but a bundle calls no listeners: this task emits no lineage events")
-            break
 
 
 def _user_name() -> str:
@@ -16153,14 +16633,40 @@ def _dag_file_of_airflow(details: StartupDetails) -> str | None:
         import json
 
         try:
-            entries = {each["name"]: each for each in json.loads(configured)}
-            folder = entries[details.bundle_info.name].get("kwargs", {}).get("path")
+            entry = {each["name"]: each for each in json.loads(configured)}[details.bundle_info.name]
+            folder = (entry.get("kwargs") or {}).get("path")
+            if folder is None and entry["classpath"].endswith(".LocalDagBundle"):
+                folder = _airflow_dags_folder()
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
     elif details.bundle_info.name == "dags-folder":
-        home = os.environ.get("AIRFLOW_HOME") or os.path.expanduser("~/airflow")
-        folder = os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or os.path.join(home, "dags")
-    return os.path.join(folder, details.dag_rel_path) if folder else None
+        folder = _airflow_dags_folder()
+    return os.path.normpath(os.path.join(folder, details.dag_rel_path)) if folder else None
+
+
+def _name_class_for(details: StartupDetails) -> Callable[[type], str | None]:
+    """Return what gives a class of the Dag file the name it has in Airflow, which names the file's module otherwise."""
+    module: list[str | None] = []
+
+    def name_class(cls: type) -> str | None:
+        if not cls.__module__.startswith("unusual_prefix_"):
+            return None
+        if not module:
+            path = _dag_file_of_airflow(details)
+            module.append(path and dag_module_name(path, path))
+        if not module[0] or module[0].split("_", 3)[3] != cls.__module__.split("_", 3)[3]:
+            return None
+        return f"{module[0]}.{cls.__qualname__}"
+
+    return name_class
+
+
+def _airflow_home() -> str:
+    return os.path.expanduser(os.environ.get("AIRFLOW_HOME") or "~/airflow")
+
+
+def _airflow_dags_folder() -> str:
+    return os.path.expanduser(os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or os.path.join(_airflow_home(), "dags"))
 
 
 class Outcome:
@@ -16217,10 +16723,16 @@ class TaskRunner:
             task, self.file = find_task(self.details)
         except SupervisorGone:
             raise
+        except AirflowFailException as error:
+            log_event("info", "::endgroup::")
+            log_event("error", "Task failed with exception", exc_info=error)
+            return self._failed(error)
         except BaseException as error:
+            log_event("info", "::endgroup::")
             log_event("error", "Cannot import the Dag file", exc_info=error.__cause__ or error)
             return self._failure(error)
         if task is None:
+            log_event("info", "::endgroup::")
             log_event(
                 "error",
                 "This bundle does not have the task; its state is set to removed",
@@ -16265,7 +16777,7 @@ class TaskRunner:
 
     def _run_and_map_outcome(self, ti: RuntimeTaskInstance) -> Outcome:
         try:
-            check_deployment(ti.task)
+            check_impersonation(ti.task)
             if self.file is not None:
                 check_drift(self.file, self.details)
             self.context = context = ti.get_template_context()
@@ -16276,6 +16788,7 @@ class TaskRunner:
                 self._prepare(ti, context)
                 try:
                     result = self._execute(ti, context)
+                    log_event("info", "::group::Post Execute")
                 except Exception:
                     self._update_map_index(ti, context, quiet=True)
                     raise
@@ -16287,15 +16800,19 @@ class TaskRunner:
         except SupervisorGone:
             raise
         except DownstreamTasksSkipped as skip:
+            log_event("info", "::group::Post Execute")
             log_event("info", "Skipping downstream tasks.")
             tasks: list[Any] = skip.tasks if isinstance(skip.tasks, list) else [skip.tasks]
             ask_or_raise(SkipDownstreamTasks(tasks=tasks))
             return self._success(ti)
         except DagRunTriggerException as request:
+            log_event("info", "::group::Post Execute")
             return self._trigger_dag_run(ti, request)
         except TaskDeferred as defer:
+            log_event("info", "::group::Post Execute")
             return self._defer(ti, defer)
         except TaskAwaitingInput as awaiting:
+            log_event("info", "::group::Post Execute")
             log_event("info", "Pausing task as AWAITING_INPUT. ", **self._ids())
             message: Message = AwaitInputTask(
                 timeout=awaiting.timeout,
@@ -16304,26 +16821,34 @@ class TaskRunner:
             )
             return Outcome(message, TaskInstanceState.AWAITING_INPUT)
         except AirflowSkipException as skip_task:
+            log_event("info", "::group::Post Execute")
             if skip_task.args:
                 log_event("info", "Skipping task.", reason=_text(skip_task.args[0]))
             return self._ended("skipped", TaskInstanceState.SKIPPED)
         except AirflowRescheduleException as reschedule:
+            log_event("info", "::group::Post Execute")
             log_event("info", "Rescheduling task, marking task as UP_FOR_RESCHEDULE")
             message = RescheduleTask(reschedule_date=reschedule.reschedule_date, end_date=utcnow())
             return Outcome(message, TaskInstanceState.UP_FOR_RESCHEDULE)
         except (AirflowFailException, AirflowSensorTimeout) as error:
-            log_event("error", "Task failed with exception", exc_info=error)
+            self._log_failure(error)
             return self._failed(error)
         except AirflowTaskTerminated as error:
-            log_event("error", "Task failed with exception", exc_info=error)
+            self._log_failure(error)
             # Task code that raises this is not tried again; what SIGTERM has ended is, where tries are left.
             return self._failed(error) if self.terminated_at is None else self._failure(error)
         except SystemExit as error:
             log_event("error", "Task exited", exit_code=error.code)
+            log_event("info", "::group::Post Execute")
             return self._failure(error)
         except BaseException as error:
-            log_event("error", "Task failed with exception", exc_info=error)
+            self._log_failure(error)
             return self._failure(error)
+
+    @staticmethod
+    def _log_failure(error: BaseException) -> None:
+        log_event("error", "Task failed with exception", exc_info=error)
+        log_event("info", "::group::Post Execute")
 
     def _ids(self) -> dict[str, str]:
         ti = self.details.ti
@@ -16412,6 +16937,7 @@ class TaskRunner:
             if inactive:
                 keys = [AssetUniqueKey(each.name or each.uri, each.uri or each.name) for each in inactive]
                 raise AirflowInactiveAssetInInletOrOutletException(keys)
+        _tell_listeners("on_task_instance_running", previous_state=TaskInstanceState.QUEUED, task_instance=ti)
 
     def _update_map_index(self, ti: RuntimeTaskInstance, context: Any, quiet: bool) -> None:
         """Render the label of a mapped task instance and send it when it has changed.
@@ -16447,6 +16973,7 @@ class TaskRunner:
         if type(task).pre_execute is not BaseOperator.pre_execute:
             call_with_outlets(task.pre_execute, context)
         self._run_callbacks(task, "on_execute_callback", context)
+        log_event("info", "::endgroup::")
         timeout = task.execution_timeout
         if not timeout:
             result = execute(context)
@@ -16522,16 +17049,22 @@ class TaskRunner:
         try:
             self._push_links(self.ti, task)
             if task.overwrite_rtif_after_execution and task.template_fields:
-                ask_or_raise(SetRenderedFields(rendered_fields=rendered_fields(task)))
+                try:
+                    ask_or_raise(SetRenderedFields(rendered_fields=rendered_fields(task)))
+                except Exception as error:
+                    log_event("error", "Failed to set rendered fields during finalization", exc_info=error)
             if kind is not None:
                 self._run_callbacks(task, kind, self.context)
-            wanted = {"on_retry_callback": "email_on_retry", "on_failure_callback": "email_on_failure"}.get(kind or "")
-            if wanted and outcome.error is not None and task.email and getattr(task, wanted):
-                log_event(
-                    "error",
-                    "Failed to send task failure or retry email notification: a bundle does not send mail; use "
-                    f"{kind} for it, or run this task outside the bundle",
-                )
+                facts = {"previous_state": TaskInstanceState.RUNNING, "task_instance": self.ti}
+                if kind in ("on_retry_callback", "on_failure_callback"):
+                    _tell_listeners("on_task_instance_failed", **facts, error=outcome.error)
+                    wanted = task.email_on_retry if kind == "on_retry_callback" else task.email_on_failure
+                    if outcome.error is not None and wanted and task.email:
+                        mail_failure(self.ti, self.context, outcome.error)
+                else:
+                    _tell_listeners(f"on_task_instance_{kind.split('_')[1]}", **facts)
+            _tell_listeners("before_stopping", component=TaskRunnerMarker())
+            log_event("info", "::endgroup::")
         except BaseException as error:
             log_event("error", "Failed after the outcome of the task was reported", exc_info=error)
 
@@ -16780,6 +17313,7 @@ def serve(client: SupervisorClient, files: DagFiles) -> int:
         return _answer_parse_request(client, files, message)
     client.context_carrier = _trace_context(message.ti.context_carrier)
     supervisor = client
+    log_event("info", "::group::Pre Execute")
     log_event("info", "Running in a bundle", **files.identity(), python=sys.version.split()[0])
     ti = message.ti
     log_channel.bind(
@@ -16793,11 +17327,14 @@ def serve(client: SupervisorClient, files: DagFiles) -> int:
     _parsing_context.append(ParsingContext(message.ti.dag_id, message.ti.task_id))
 
     def find_task(details: StartupDetails) -> tuple[Any, DagFile | None]:
+        adopt_deployment([] if files.manifest is not None else [os.path.dirname(file.path) for file in files.files])
+        _tell_listeners("on_starting", component=TaskRunnerMarker())
         bag = files.load_for(details.ti.dag_id)
         dag = bag.dags.get(details.ti.dag_id)
         task = None if dag is None else dag.task_dict.get(details.ti.task_id)
         return task, bag.files.get(details.ti.dag_id)
 
+    value_types.name_class = _name_class_for(message)
     return TaskRunner(client, message).run(find_task)
 
 
@@ -16910,6 +17447,8 @@ BUILD_PINS = ("msgpack==1.2.4", "pyinstaller==6.22.3", "pyinstaller-hooks-contri
 # Frozen in when a task uses a template: Airflow renders those with Jinja2, and so must the bundle.
 JINJA_PIN = "jinja2==3.1.6"
 JINJA_MODULES = ("jinja2", "jinja2.ext", "jinja2.nativetypes", "jinja2.sandbox")
+# Frozen in when a task has an e-mail address; OpenSSL is what makes them large.
+MAIL_MODULES = ("email.mime.multipart", "email.mime.text", "email.utils", "smtplib", "ssl")
 _CACHE_DIGEST_DOMAIN = b"coordinator-bundle cache digest v1\0"
 _CHUNK = 1 << 20
 _U32_MAX = 0xFFFFFFFF
@@ -17793,8 +18332,9 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
     """
     Import the Dag files with *python*, twice at once: as it is here, and in another place at another time.
 
-    Returns `dags` (dag_id to task ids), `files` (dag_id to path), `templated` (tasks that Jinja must render),
-    `has_jinja2`, `unrouted` (Dags whose tasks have no queue) and `notices` (what will differ at run time).
+    Returns `dags` (dag_id to task ids), `files` (dag_id to path), `templated` (tasks that Jinja must render), `mailing`
+    (tasks that may send mail), `has_jinja2`, `unrouted` (Dags whose tasks have no queue) and `notices` (what will
+    differ at run time).
 
     :raises BuildError: a file that does not import, no Dags, two Dags with one id, ids that are never the same; with
         file and line
@@ -17825,8 +18365,8 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
         )
     elif _id_sets(there["dags"]) != _id_sets(here["dags"]):
         notices += _differences(python, project, here["dags"], there["dags"])
-    found = {name: here[name] for name in ("dags", "files", "templated", "has_jinja2", "unrouted", "connection_hooks")}
-    return {**found, "notices": notices}
+    facts = ("dags", "files", "templated", "mailing", "has_jinja2", "unrouted", "connection_hooks")
+    return {**{name: here[name] for name in facts}, "notices": notices}
 
 
 def check_dag_files(project: dict[str, Any]) -> None:
@@ -18068,6 +18608,7 @@ def _probe_child() -> None:
         "import_errors": {str(path): text for path, text in bag.import_errors.items()},
         "warnings": [str(warning) for warning in bag.warnings],
         "templated": [f"{dag.dag_id}.{task_id}" for dag in bag.dags.values() for task_id in templated_tasks(dag)],
+        "mailing": [f"{dag.dag_id}.{task_id}" for dag in bag.dags.values() for task_id in mailing_tasks(dag)],
         "has_jinja2": importlib.util.find_spec("jinja2") is not None,
         "unrouted": [
             dag_id
@@ -18459,12 +19000,17 @@ def build_bundle(
         print(
             f"  note: no task of {dag_id} has a queue: Airflow will run them elsewhere; give them queue='frozen', say"
         )
-    if probe["templated"]:
+    # Mails are made from templates too.
+    templated = [*probe["templated"], *probe["mailing"]]
+    if templated:
         if not probe["has_jinja2"]:
             python, said = build_environment(work, [*declared, JINJA_PIN])
-        more = f" and {len(probe['templated']) - 1} more" if len(probe["templated"]) > 1 else ""
-        print(f"  templates    {probe['templated'][0]}{more}: Jinja2 comes along ({said})")
+        more = f" and {len(templated) - 1} more" if len(templated) > 1 else ""
+        print(f"  templates    {templated[0]}{more}: Jinja2 comes along ({said})")
         project["modules"] = [*project["modules"], *JINJA_MODULES]
+    if probe["mailing"]:
+        print(f"  e-mail       {probe['mailing'][0]} may send it: Python's mail modules come along")
+        project["modules"] = [*project["modules"], *MAIL_MODULES]
 
     plan = {**project, "dags": probe["dags"], "dag_files": probe["files"], "name": name}
     plan["connection_hooks"] = probe["connection_hooks"]

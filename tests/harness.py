@@ -11,11 +11,14 @@ of apache-airflow 3.3.2, its state lives in plain dicts that a test fills before
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import email
 import json
 import os
 import re
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -1007,8 +1010,6 @@ def run_task(
         reset_coordinator_manager()
         client = stack.enter_context(Client(base_url="http://execution-api", token="token", transport=api.transport()))
         if during is not None:
-            import threading
-
             thread = threading.Thread(target=during, args=(api,), daemon=True)
             stack.callback(thread.join, 5)
             thread.start()
@@ -1061,3 +1062,71 @@ def recording(result: Result, *, ignore: tuple[str, ...] = ()) -> list[tuple[Any
             continue
         lines.append((call.method, path, {k: plain(v) for k, v in sorted(call.query.items())}, plain(call.body)))
     return lines
+
+
+########################################################################################################################
+# A mail server
+########################################################################################################################
+
+
+class MailServer:
+    """An SMTP server on a port of this machine while it is entered; `mails` has what it was given, in order.
+
+    A mail is a dict: `from` and `to` (of the envelope), `user` (who logged in), `headers` (Date aside) and `body`.
+    """
+
+    def __init__(self) -> None:
+        import socketserver
+
+        mails = self.mails = []
+
+        class Handler(socketserver.StreamRequestHandler):
+            def answer(self, line: str) -> None:
+                self.wfile.write(line.encode() + b"\r\n")
+
+            def handle(self) -> None:
+                self.answer("220 ready")
+                mail: dict[str, Any] = {"to": []}
+                for line in iter(self.rfile.readline, b""):
+                    verb, _, rest = line.decode(errors="replace").strip().partition(" ")
+                    verb = verb.upper()
+                    if verb == "EHLO":
+                        self.answer("250-here\r\n250 AUTH PLAIN")
+                    elif verb == "AUTH":
+                        mail["user"] = base64.b64decode(rest.split()[1]).decode().split("\0")[1]
+                        self.answer("235 welcome")
+                    elif verb == "MAIL":
+                        mail["from"] = rest.partition(":")[2]
+                        self.answer("250 ok")
+                    elif verb == "RCPT":
+                        mail["to"].append(rest.partition(":")[2])
+                        self.answer("250 ok")
+                    elif verb == "DATA":
+                        self.answer("354 go on")
+                        message = email.message_from_bytes(b"".join(iter(self.rfile.readline, b".\r\n")))
+                        (part,) = message.get_payload()
+                        mail["body"] = part.get_payload(decode=True).decode()
+                        mail["headers"] = [
+                            (name, value.partition(";")[0] if name == "Content-Type" else value)
+                            for name, value in [*message.items(), *part.items()]
+                            if name != "Date"
+                        ]
+                        mails.append(mail)
+                        mail = {"to": [], "user": mail.get("user")}
+                        self.answer("250 taken")
+                    else:
+                        self.answer("502 no")
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+
+    def __enter__(self) -> MailServer:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -7,9 +7,10 @@ are equal contexts too.
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ FILES = [
     "parity_deferral.py",
     "parity_around.py",
     "parity_mapping.py",
+    "parity_values.py",
 ]
 UTC = timezone.utc
 EARLIER = datetime(2025, 12, 31, tzinfo=UTC)
@@ -124,6 +126,12 @@ def assert_same(harness: Any, ours: Any, theirs: Any) -> None:
     assert recorded(harness, ours) == recorded(harness, theirs), f"OURS\n{ours.log()}\nAIRFLOW\n{theirs.log()}"
     assert ours.final_state == theirs.final_state
     assert ours.exit_code == theirs.exit_code
+    assert groups(ours) == groups(theirs)
+
+
+def groups(result: Any) -> list[str]:
+    """The lines by which the UI folds the log."""
+    return [event for event in result.events() if event.startswith("::")]
 
 
 STATES = [
@@ -232,6 +240,8 @@ CALLS = [
     case("asset_store_of_two"),
     case("asset_store_async"),
     case("no_asset_store"),
+    case("by_message"),
+    case("answers_itself"),
 ]
 
 
@@ -489,13 +499,123 @@ def test_what_surrounds_a_task_is_what_surrounds_it_in_airflow(
     assert_same(airflow, *both("parity_around.py", "parity_around", task_id, **options))
 
 
-def test_a_failure_to_be_mailed_is_a_line_in_the_log(airflow: Any, both: Run) -> None:
-    """Airflow's SmtpNotifier looks for a connection and sends; a bundle has no providers to find, and says so."""
-    ours, theirs = both("parity_around.py", "parity_around", "mails")
-    mailing = [call for call in recorded(airflow, theirs) if call not in recorded(airflow, ours)]
-    assert [call for call in recorded(airflow, theirs) if call not in mailing] == recorded(airflow, ours)
-    assert all(path.startswith("connections/smtp_") for _, path, _, _ in mailing)
-    assert ours.record("a bundle does not send mail")["level"] == "error"
+@pytest.fixture
+def mail_server() -> Iterator[Any]:
+    from harness import MailServer
+
+    with MailServer() as server:
+        yield server
+
+
+def mail_connection(server: Any, **extra: Any) -> Callable[[Any], None]:
+    fields = {"host": "127.0.0.1", "port": server.port, "login": "loader", "password": "of mails"}
+    extra = {"disable_ssl": True, "disable_tls": True, "from_email": "unused@example.com", **extra}
+    return lambda api: api.add_connection("smtp_default", "smtp", **fields, extra=json.dumps(extra))
+
+
+def same_mails(ours: Any, theirs: Any, server: Any) -> list[dict[str, Any]]:
+    """The mails of the bundle, which are Airflow's in all but ids, times and the Dag bundle as Airflow knows it."""
+
+    def plain(mail: dict[str, Any], result: Any) -> dict[str, Any]:
+        text = json.dumps(mail).replace(str(result.ti.id), "<id>")
+        text = re.sub(r" bundle_instance=\S+", "", text)
+        return json.loads(re.sub(r"datetime\.datetime\([^()]*\)", "<time>", text))
+
+    half = len(server.mails) // 2
+    assert half
+    assert [plain(mail, ours) for mail in server.mails[:half]] == [plain(mail, theirs) for mail in server.mails[half:]]
+    return server.mails[:half]
+
+
+@pytest.mark.parametrize("max_tries", [0, 2])
+def test_a_failure_is_mailed_as_airflow_mails_it(airflow: Any, both: Run, mail_server: Any, max_tries: int) -> None:
+    ours, theirs = both("parity_around.py", "parity_around", "mails", mail_connection(mail_server), max_tries=max_tries)
+    assert_same(airflow, ours, theirs)
+    (mail,) = same_mails(ours, theirs, mail_server)
+    assert mail["to"] == ["<me@example.com>", "<you@example.com>"]
+    assert mail["user"] == "loader"
+    assert "to be &lt;mailed&gt;<br>" in mail["body"]
+
+
+def test_templates_and_sender_of_a_mail_come_from_the_environment(
+    airflow: Any, both: Run, mail_server: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "subject").write_text("{{ dag.dag_id }}: {{ ti.task_id }} is {{ ti.state }} for {{ ds }}")
+    (tmp_path / "body").write_text("{{ exception }} {{ params.table }} {{ var.value.text }}")
+    host = f"127.0.0.1:{mail_server.port}"
+    env = {
+        "AIRFLOW__EMAIL__SUBJECT_TEMPLATE": str(tmp_path / "subject"),
+        "AIRFLOW__EMAIL__HTML_CONTENT_TEMPLATE": str(tmp_path / "body"),
+        "AIRFLOW__EMAIL__FROM_EMAIL": "Us <us@example.com>",
+        "AIRFLOW__EMAIL__EMAIL_CONN_ID": "mail",
+        "AIRFLOW_CONN_MAIL": f"smtp://{host}/?disable_ssl=true&disable_tls=true&retry_limit=0",
+    }
+    ours, theirs = both("parity_around.py", "parity_around", "mails", env=env)
+    assert_same(airflow, ours, theirs)
+    (mail,) = same_mails(ours, theirs, mail_server)
+    assert mail["from"] == "<us@example.com>"
+    assert mail["body"] == "to be <mailed> orders some text"
+
+
+@pytest.mark.parametrize(
+    ("connect", "line"),
+    [
+        (lambda server: None, "there is no connection 'smtp_default' to a mail server"),
+        (lambda server: mail_connection(server, disable_ssl=False, timeout=1, retry_limit=0), "via SmtpNotifier"),
+    ],
+)
+def test_a_mail_that_cannot_be_sent_is_one_line_in_the_log(
+    airflow: Any, both: Run, mail_server: Any, connect: Callable[[Any], Any], line: str
+) -> None:
+    ours, theirs = both("parity_around.py", "parity_around", "mails", connect(mail_server))
+    assert_same(airflow, ours, theirs)
+    assert mail_server.mails == []
+    assert ours.record(line)["level"] == "error"
+
+
+VALUES = [
+    case("not_finite", max_tries=1),
+    case("shows_not_finite", max_tries=1),
+    case("answers_of_airflow", prepare=lambda api: api.other_task_instances.append(EARLIER_INSTANCE)),
+]
+EARLIER_INSTANCE = {
+    "task_id": "answers_of_airflow",
+    "dag_id": "parity_values",
+    "run_id": "earlier",
+    "state": "success",
+    "map_index": -1,
+    "try_number": 1,
+    "start_date": EARLIER,
+    "end_date": None,
+    "duration": 1.5,
+    "operator": "_PythonDecoratedOperator",
+}
+
+
+@pytest.mark.parametrize(("task_id", "options"), VALUES)
+def test_a_value_goes_where_it_goes_in_airflow(airflow: Any, both: Run, task_id: str, options: dict[str, Any]) -> None:
+    assert_same(airflow, *both("parity_values.py", "parity_values", task_id, **options))
+
+
+@pytest.mark.parametrize(
+    ("maker", "taker", "state"),
+    [("makes", "takes", "success"), ("makes_unlisted", "takes_unlisted", "failed")],
+)
+def test_classes_of_the_dag_file_pass_between_bundle_and_airflow(
+    airflow: Any, both: Run, maker: str, taker: str, state: str
+) -> None:
+    made = both("parity_values.py", "parity_values", maker)
+    assert airflow.recording(made[0]) == airflow.recording(made[1])
+    assert "unusual_prefix_" in json.dumps(made[0].xcom())
+    taken = both("parity_values.py", "parity_values", taker, xcoms={maker: made[0].xcom()})
+    assert_same(airflow, *taken)
+    assert taken[0].state == state
+
+
+def test_a_number_that_json_does_not_have_is_named_with_its_place(both: Run) -> None:
+    failed = both("parity_values.py", "parity_values", "not_finite")[0].record("Task failed with exception")
+    assert "SetXCom.value: the number nan does not exist in JSON" in json.dumps(failed["error_detail"])
+    assert "$.a[1]" in json.dumps(failed["error_detail"])
 
 
 def test_native_templates_are_the_values_they_are_in_airflow(airflow: Any, both: Run) -> None:
@@ -586,3 +706,84 @@ def test_an_instance_of_a_mapped_task_gets_what_it_gets_in_airflow(
 ) -> None:
     xcoms = {key: value for key, value in UPSTREAM.items() if key != task_id}
     assert_same(airflow, *both("parity_mapping.py", "parity_mapping", task_id, xcoms=xcoms, **options))
+
+
+# Everything that a task can say to the supervisor (the members of `ToSupervisor`), by a task that says it. What is not
+# here is ResendLoggingFD: it passes a file descriptor, which TCP cannot.
+SENDERS: dict[tuple[str, str], str] = {
+    ("parity_states", "fails_for_good"): "SetRenderedFields TaskState",
+    ("parity_states", "retried"): "RetryTask",
+    ("parity_states", "reschedules"): "RescheduleTask",
+    ("parity_states", "sensor_waits"): "GetTaskRescheduleStartDate",
+    ("parity_calls", "variables_written"): "PutVariable DeleteVariable GetVariable",
+    ("parity_calls", "variable_keys"): "GetVariableKeys",
+    ("parity_calls", "connection_fields"): "GetConnection",
+    ("parity_calls", "masks"): "MaskSecret",
+    ("parity_calls", "xcoms_by_class"): "SetXCom GetXCom GetXComSequenceSlice DeleteXCom",
+    ("parity_calls", "previous_runs"): "GetPreviousDagRun GetPrevSuccessfulDagRun",
+    ("parity_calls", "previous_task_instances"): "GetPreviousTI",
+    ("parity_calls", "counts"): "GetTICount GetDRCount",
+    ("parity_calls", "states"): "GetTaskStates GetTaskBreadcrumbs GetDagRunState",
+    ("parity_calls", "dags"): "GetDag",
+    ("parity_calls", "by_message"): "GetDagRun SucceedTask",
+    ("parity_calls", "answers_itself"): "CreateHITLDetailPayload GetHITLDetailResponse UpdateHITLDetail",
+    ("parity_calls", "task_store"): "GetTaskStateStore SetTaskStateStore DeleteTaskStateStore ClearTaskStateStore",
+    ("parity_calls", "asset_store"): (
+        "GetAssetStateStoreByName SetAssetStateStoreByName DeleteAssetStateStoreByName ClearAssetStateStoreByName"
+    ),
+    ("parity_calls", "asset_store_of_two"): (
+        "GetAssetStateStoreByUri SetAssetStateStoreByUri DeleteAssetStateStoreByUri ClearAssetStateStoreByUri"
+    ),
+    ("parity_calls", "asset_store_async"): "GetAssetsByAlias",
+    ("parity_assets", "inlet_events"): (
+        "GetAssetByName GetAssetByUri GetAssetEventByAsset GetAssetEventByAssetAlias ValidateInletsAndOutlets"
+    ),
+    ("parity_branches", "stops"): "SkipDownstreamTasks",
+    ("parity_deferral", "own_trigger"): "DeferTask",
+    ("parity_deferral", "asks"): "AwaitInputTask",
+    ("parity_deferral", "starts_a_run"): "TriggerDagRun",
+    ("parity_mapping", "labelled"): "SetRenderedMapIndex",
+    ("parity_mapping", "lazy"): "GetXComCount GetXComSequenceItem",
+}
+
+
+class EachRescheduled(dict):
+    """Every task instance has been rescheduled once before."""
+
+    def get(self, *_: Any) -> Any:
+        return [EARLIER]
+
+
+def test_the_table_of_messages_to_the_supervisor_is_complete() -> None:
+    from typing import get_args
+
+    from airflow.sdk.execution_time.comms import ToSupervisor
+
+    known = {member.__name__ for member in get_args(get_args(ToSupervisor)[0])}
+    assert set(" ".join(SENDERS.values()).split()) == known - {"ResendLoggingFD"}
+
+
+@pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender[1])
+def test_a_task_can_send_every_message_by_a_name_of_airflow(
+    airflow: Any, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, sender: tuple[str, str]
+) -> None:
+    from airflow.sdk.execution_time.supervisor import ActivitySubprocess
+    from conftest import DAGS
+
+    sent = set()
+    handle = ActivitySubprocess._handle_request
+
+    def note(self: Any, msg: Any, *args: Any) -> None:
+        sent.add(type(msg).__name__)
+        handle(self, msg, *args)
+
+    monkeypatch.setattr(ActivitySubprocess, "_handle_request", note)
+    name, task_id = sender
+    options: dict[str, Any] = {"map_index": 1} if task_id == "labelled" else {}
+    xcoms = {key: value for key, value in UPSTREAM.items() if key != task_id}
+    api = fill(airflow, name)
+    api.reschedules = EachRescheduled()
+    airflow.run_task(
+        make_bundle(*FILES).parent, DAGS / f"{name}.py", name, task_id, api=api, max_tries=1, xcoms=xcoms, **options
+    )
+    assert set(SENDERS[sender].split()) <= sent

@@ -1537,7 +1537,10 @@ def test_a_deployment_a_bundle_cannot_obey_fails_the_task_before_its_code_runs(
     [
         ({"AIRFLOW__CORE__XCOM_BACKEND": "airflow.sdk.execution_time.xcom.BaseXCom"}, None),
         ({"AIRFLOW__WORKERS__SECRETS_BACKEND": "company.Vault"}, "AIRFLOW__WORKERS__SECRETS_BACKEND is set"),
-        ({"AIRFLOW__OPENLINEAGE__TRANSPORT": "{}", "OPENLINEAGE_URL": "http://x"}, "a bundle calls no listeners"),
+        (
+            {"AIRFLOW__OPENLINEAGE__TRANSPORT": "{}", "OPENLINEAGE_URL": "http://x"},
+            "its listener is not in this bundle",
+        ),
     ],
 )
 def test_what_a_bundle_only_goes_without_is_one_warning(tmp_path: Path, env: dict[str, str], words: str | None) -> None:

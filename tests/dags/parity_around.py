@@ -247,9 +247,9 @@ with DAG(
     def pre_execute_skips():
         return "never"
 
-    @task(email="me@example.com", email_on_failure=True)
+    @task(email="me@example.com; you@example.com")
     def mails():
-        raise ValueError("to be mailed")
+        raise ValueError("to be <mailed>")
 
     # Templates
 

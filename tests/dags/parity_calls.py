@@ -7,7 +7,13 @@ from datetime import datetime, timedelta, timezone
 from airflow.sdk import Asset, AssetAlias, BaseHook, Connection, Variable, XComArg, dag, get_current_context, task
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+from airflow.sdk.execution_time.comms import GetDagRun
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
+from airflow.sdk.execution_time.hitl import (
+    get_hitl_detail_content_detail,
+    update_hitl_detail_response,
+    upsert_hitl_detail,
+)
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.sdk.log import mask_secret
 
@@ -328,7 +334,11 @@ def parity_calls():
         asset_state_store[Asset.ref(uri="s3://bucket/table")].set("mark", 1)
         asset_state_store[COPY].set("mark", 2)
         asset_state_store[COPY].clear()
-        return [found, asset_state_store[Asset.ref(uri="s3://bucket/table")].get("mark"), repr(asset_state_store)]
+        by_uri = asset_state_store[Asset.ref(uri="s3://bucket/table")]
+        seen = by_uri.get("mark")
+        by_uri.delete("mark")
+        by_uri.clear()
+        return [found, seen, repr(asset_state_store)]
 
     @task(inlets=[AssetAlias("alias")])
     async def asset_store_async(asset_state_store=None):
@@ -337,6 +347,20 @@ def parity_calls():
         await asset_state_store.adelete("mark")
         await asset_state_store.aclear()
         return found
+
+    @task
+    def by_message():
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+        found = SUPERVISOR_COMMS.send(msg=GetDagRun(dag_id="other", run_id="manual__there"))
+        return [type(found).__name__, found.run_id, found.state]
+
+    @task
+    def answers_itself(ti=None):
+        upsert_hitl_detail(ti.id, ["yes", "no"], "Well?", assigned_users=[{"id": "1", "name": "me"}])
+        # The supervisor of a task refuses these, that of a trigger answers.
+        asked = attempt(get_hitl_detail_content_detail, ti.id)
+        return [asked, attempt(update_hitl_detail_response, ti.id, ["yes"], {"a": 1})]
 
     @task
     def no_asset_store():

@@ -1,0 +1,95 @@
+"""Values of classes: of this Dag file, and of those that Airflow hands to tasks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from airflow.sdk import Variable, dag, get_current_context, task
+from airflow.sdk.serde import allow_class
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: float = 0.5
+
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+
+    def serialize(self):
+        return {"name": self.name}
+
+    @staticmethod
+    def deserialize(data, version):
+        return Named(data["name"])
+
+    def __repr__(self):
+        return f"Named({self.name!r})"
+
+
+@dataclasses.dataclass
+class Unlisted:
+    x: int
+
+
+allow_class(Point)
+allow_class(Named)
+
+
+@dag(schedule=None, default_args={"queue": "frozen"})
+def parity_values():
+    @task
+    def makes():
+        return [Point(1), {"named": Named("n"), "point": Point(2, 3)}]
+
+    @task
+    def makes_unlisted():
+        return Unlisted(1)
+
+    @task
+    def takes(values):
+        return [repr(values), isinstance(values[0], Point), isinstance(values[1]["named"], Named)]
+
+    @task
+    def takes_unlisted(value):
+        return repr(value)
+
+    @task
+    def answers_of_airflow(ti=None):
+        return [ti.get_previous_ti(), ti.get_dag("other")]
+
+    @task
+    def takes_answers(values):
+        return [values[0].run_id, values[0].duration, str(values[0].start_date), values[1].dag_id]
+
+    @task
+    def not_finite():
+        get_current_context()["ti"].xcom_push("number", {"a": [1.5, float("nan")]})
+
+    @task
+    def shows_not_finite(number):
+        return number
+
+    @task
+    def stored(ti=None):
+        ti.xcom_push("mine", {"a": 1})
+        Variable.set("pulled", str(ti.xcom_pull(task_ids="stored", key="mine")))
+        return ["value", 1]
+
+    @task
+    def secrets():
+        return [Variable.get("from_backend"), Variable.get("text"), Variable.get("failing", "default")]
+
+    made = makes()
+    takes(made)
+    takes_unlisted(makes_unlisted())
+    takes_answers(answers_of_airflow())
+    not_finite()
+    shows_not_finite(float("inf"))
+    stored()
+    secrets()
+
+
+parity_values()
