@@ -19,6 +19,7 @@ The sections stand in the order in which data flows, and each uses those above i
     Packing        the bundle file: trailer, manifest, building, checking
     Run            a whole Dag here and now, without Airflow
     Graph          a Dag as a drawing
+    Doctor         whether the Airflow of a machine finds a bundle and can run it
     Command line   what the flags do
 
 The module is imported at the start of every task, so it imports nothing that not every task needs.
@@ -17991,6 +17992,18 @@ class _LoadedModule:
         module.__spec__ = self.spec
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
 # ---- What a Dag file declares and brings along -----------------------------------------------------------------------
 
 # Read by tasks through `Path(__file__)` or `template_searchpath`, and small enough to be taken along unasked.
@@ -19300,10 +19313,6 @@ def _seconds(since: float) -> str:
     return f"{time.monotonic() - since:.1f} s"
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _shown_path(path: str, runnable: bool = False) -> str:
     """A path as short as it can be from where the user stands."""
     relative = os.path.relpath(path)
@@ -19314,14 +19323,6 @@ def _shown_path(path: str, runnable: bool = False) -> str:
     import shlex
 
     return shlex.quote(relative if os.sep in relative else os.path.join(".", relative))
-
-
-def _read_text(path: str) -> str:
-    try:
-        with open(path, errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def _declared_requirements(project: dict[str, Any], requirements: str | None) -> list[str]:
@@ -22511,7 +22512,9 @@ class Measures:
     frame: `pad_before` and `pad_after` across the ranks, `pad_in` and `pad_out` along them.
     """
 
-    def __init__(self, node: Callable[[ChartNode], tuple[int, int]], title: Callable[[str], tuple[int, int]], **sizes: int):  # noqa: E501
+    def __init__(
+        self, node: Callable[[ChartNode], tuple[int, int]], title: Callable[[str], tuple[int, int]], **sizes: int
+    ):
         self.node, self.title = node, title
         self.apart, self.lane, self.lane_apart = sizes["apart"], sizes["lane"], sizes["lane_apart"]
         self.pad_before, self.pad_after = sizes["pad_before"], sizes["pad_after"]
@@ -23532,6 +23535,875 @@ def graph_json(chart: Chart) -> str:
 
 
 ########################################################################################################################
+# Doctor: does the Airflow of this machine find a bundle, and will it run there?
+########################################################################################################################
+#
+# Airflow says of a bundle that something is wrong with only that there is none. What it looks at on the way
+# (airflow.sdk.execution_time.coordinator, airflow.sdk.coordinators.executable) is looked at here in the same order,
+# without Airflow: its configuration is read from where it reads it, its folders are walked as it walks them.
+
+_STARTS_MEASURED = 5
+_FOLDERS_TO_EXTRACT_TO = ("TMPDIR", "TEMP", "TMP")
+_EXECUTABLE_COORDINATOR = "airflow.sdk.coordinators.executable.ExecutableCoordinator"
+_LOCAL_DAG_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
+
+
+def doctor_command(files: DagFiles | None, bundle: str | None) -> int:
+    """Examine the deployment, print what is found; return 0 when tasks will run, 1 when something is in the way.
+
+    :param files: Dag files, for a module that is not frozen
+    :param bundle: the bundle; None when there is none yet
+    :raises BundleError: what shall be examined cannot be read
+    """
+    colour, plain = terminal_looks()
+    found = Examination(files, bundle).all()
+    signs = {"ok": "32", "note": "33", "FAIL": "31"}
+    for level, topic, text in found:
+        shown = f"\033[{signs[level]}m{level:4}\033[0m" if colour else f"{level:4}"
+        line = f"{shown}  {topic:11}  {text}"
+        print(line.encode("ascii", "replace").decode() if plain else line)
+    failures, notes = (sum(level == each for level, _, _ in found) for each in ("FAIL", "note"))
+    print(f"\n{_counted(failures, 'problem')}, {_counted(notes, 'note')}")
+    return 1 if failures else 0
+
+
+class AirflowSettings:
+    """Airflow's configuration, as far as it stands in the environment and in `airflow.cfg`.
+
+    The rules are those of `AirflowConfigParser` (airflow._shared.configuration.parser): the environment first, then the
+    file, names of options as they are written, `$NAME` and `~` expanded. A command or a secrets backend supplies only
+    options that are marked as sensitive, and none of those asked for here is.
+
+    Fields: `path` of the file, `exists`, `problem` (why it cannot be read, or None).
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        import configparser
+
+        self.environment = environment
+        self.home = self.expand(environment.get("AIRFLOW_HOME") or os.path.expanduser("~/airflow"))
+        self.path = self.expand(environment.get("AIRFLOW_CONFIG") or os.path.join(self.home, "airflow.cfg"))
+        self.exists = os.path.exists(self.path)
+        self.problem: str | None = None
+        self.parser = configparser.ConfigParser()
+        self.parser.optionxform = str  # type: ignore[assignment,method-assign]
+        try:
+            self.parser.read(self.path)
+        except (configparser.Error, UnicodeDecodeError, OSError) as error:
+            self.problem = " ".join(str(error).split())
+            self.parser.clear()
+
+    @staticmethod
+    def expand(value: str) -> str:
+        while True:
+            expanded = os.path.expanduser(os.path.expandvars(value))
+            if expanded == value:
+                return value
+            value = expanded
+
+    @staticmethod
+    def variable(section: str, option: str) -> str:
+        return f"AIRFLOW__{section.replace('.', '_').upper()}__{option.upper()}"
+
+    def get(self, section: str, option: str) -> str:
+        """Return the value, "" when it is set nowhere.
+
+        :raises BundleError: `%` in the file stands for something that is not there
+        """
+        import configparser
+
+        value = self.environment.get(self.variable(section, option))
+        if value is not None:
+            return self.expand(value)
+        try:
+            return self.expand(self.parser.get(section, option, fallback=""))
+        except configparser.InterpolationError as error:
+            raise BundleError(f"{self.path}: [{section}] {option}: {' '.join(str(error).split())}; write %% for %")
+
+    def source(self, section: str, option: str) -> str:
+        """Say where an option is set."""
+        if self.variable(section, option) in self.environment:
+            return self.variable(section, option)
+        return f"[{section}] {option} in {self.path}"
+
+    def json(self, section: str, option: str) -> Any:
+        """Return what an option holds as JSON, None when it is set nowhere.
+
+        :raises BundleError: it is not JSON
+        """
+        import json
+
+        text = self.get(section, option)
+        if not text:
+            return None
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise BundleError(f"{self.source(section, option)} is not JSON: {error}")
+
+
+class ExecutableCoordinatorEntry:
+    """An entry of `[sdk] coordinators` that runs bundles: `key`, `roots` (folders), `timeout` (seconds), `queues`."""
+
+    def __init__(self, key: str, kwargs: Mapping[str, Any], queues: Sequence[str]) -> None:
+        self.key, self.queues = key, queues
+        roots = kwargs.get("executables_root") or []
+        self.roots = [os.path.expanduser(each) for each in ([roots] if isinstance(roots, str) else roots)]
+        self.timeout = float(kwargs.get("task_startup_timeout") or 10)
+
+
+def executables_below(paths: Sequence[str], seen: set[tuple[int, int]] | None = None) -> Iterator[str]:
+    """Yield files in the order in which Airflow looks at them (`_walk_executables`), also those it passes over because
+    they may not be executed."""
+    import stat
+
+    seen = set() if seen is None else seen
+    for path in paths:
+        try:
+            status = os.stat(path)
+            if stat.S_ISDIR(status.st_mode):
+                if (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    yield from executables_below([os.path.join(path, name) for name in os.listdir(path)], seen)
+            elif stat.S_ISREG(status.st_mode):
+                yield path
+        except OSError:
+            continue
+
+
+def _is_bundle(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - TRAILER_SIZE))
+            return file.read()[56:] == TRAILER_MAGIC
+    except OSError:
+        return False
+
+
+def dag_shape(form: Mapping[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return what must agree between two Dag files, from a Dag's serialised form: task to queue and what follows it."""
+    found = {}
+    for entry in form["tasks"]:
+        task = entry["__var"]
+        queue = task.get("queue") or (task.get("partial_kwargs") or {}).get("queue") or "default"
+        found[task["task_id"]] = str(queue), tuple(sorted(task.get("downstream_task_ids") or ()))
+    return found
+
+
+class Examination:
+    """Findings about one bundle, or about Dag files that are to become one, on this machine.
+
+    A finding is (level, topic, text): "ok", "note" for what may be meant, "FAIL" for what keeps tasks from running.
+    """
+
+    def __init__(self, files: DagFiles | None, bundle: str | None) -> None:
+        self.bundle = bundle
+        self.found: list[tuple[str, str, str]] = []
+        self.settings = AirflowSettings(os.environ)
+        self.coordinators: list[ExecutableCoordinatorEntry] = []
+        self.other_queues: dict[str, str] = {}
+        self.airflow_packages = self._find_airflow()
+        self.names: list[str] = []
+        self.import_ms: int | None = None
+        # The Dags: id to shape; from what is imported here, else from what the bundle says about itself.
+        self.dags: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {}
+        self.runs_as: dict[str, list[str]] = {}
+        self.sources: dict[str, bytes] = {}
+        self.manifest: dict[str, Any] = {}
+        if files is not None:
+            self._import(files)
+        if bundle is not None:
+            self._read_bundle(bundle)
+
+    def say(self, level: str, topic: str, text: str) -> None:
+        self.found.append((level, topic, " ".join(text.split())))
+
+    def all(self) -> list[tuple[str, str, str]]:
+        """Look at everything, one thing after the other; return the findings."""
+        for look in (
+            self.configuration, self.routing, self.folders, self.queues, self.dag_files, self.unseen_settings,
+            self.schema, self.temporary_folder, self.libraries, self.start,
+        ):  # fmt: skip
+            try:
+                look()
+            except BundleError as error:
+                self.say("FAIL", look.__name__.replace("_", " ").removesuffix(" settings"), str(error))
+        return self.found
+
+    # What is examined
+
+    def _import(self, files: DagFiles) -> None:
+        needs_section("Dag form")
+        needs_section("--parse")
+        began = time.monotonic()
+        bag = _load_all(files)
+        self.import_ms = int((time.monotonic() - began) * 1000)
+        for text in bag.import_errors.values():
+            self.say("FAIL", "Dag file", text)
+        for dag_id, dag in bag.dags.items():
+            self.dags[dag_id] = dag_shape(serialize_dag(dag)["dag"])
+            for task in dag.tasks:
+                if getattr(task, "run_as_user", None):
+                    self.runs_as.setdefault(str(task.run_as_user), []).append(task.task_id)
+        self.names = [file.name for file in files.files]
+        self.sources = {file.name: file.read() for file in files.files}
+
+    def _read_bundle(self, path: str) -> None:
+        found = _examine_bundle(path)
+        self.manifest = found.manifest
+        for problem in found.problems:
+            self.say("FAIL", "bundle", f"{path}: {problem}")
+        if not found.problems:
+            size = f"{found.size / 1048576:.1f} MiB"
+            self.say("ok", "bundle", f"{path} is intact: {size}, Dags {', '.join(found.manifest['dags'])}")
+        if not self.dags and not found.problems:
+            self._ask_bundle(path)
+        self.names = self.names or [str(found.manifest.get("source"))]
+
+    def _ask_bundle(self, path: str) -> None:
+        """Have another bundle list its Dags."""
+        import json
+        import subprocess
+
+        try:
+            run = subprocess.run(
+                [path, "--parse", "--json"], capture_output=True, timeout=120, stdin=subprocess.DEVNULL
+            )
+            body = json.loads(run.stdout)
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            said = run.stderr.decode(errors="replace").strip() if "run" in locals() else ""
+            self.say("FAIL", "bundle", f"{path} does not list its Dags: {(said or str(error)).splitlines()[-1]}")
+            return
+        for entry in body["serialized_dags"]:
+            form = entry["data"]["dag"]
+            self.dags[form["dag_id"]] = dag_shape(form)
+        for text in (body.get("import_errors") or {}).values():
+            self.say("FAIL", "Dag file", text)
+
+    def _find_airflow(self) -> str | None:
+        """Return the folder of packages of the Airflow on this machine: of this Python, or of `airflow` on the path."""
+        import glob
+        import shutil
+
+        if not hasattr(sys, "_MEIPASS"):
+            for folder in sys.path:
+                if os.path.isdir(os.path.join(folder, "airflow", "sdk")):
+                    return os.path.realpath(folder)
+        program = shutil.which("airflow")
+        if program is None:
+            return None
+        places = [os.path.dirname(os.path.realpath(program))]
+        try:
+            with open(program, "rb") as file:
+                first = file.readline(500).decode(errors="replace").strip()
+            if first.startswith("#!/") and "env" not in first:
+                places.insert(0, os.path.dirname(first[2:].split()[0]))
+        except OSError:
+            pass
+        for place in places:
+            for folder in sorted(glob.glob(os.path.join(place, "..", "lib", "python3*", "site-packages"))):
+                if os.path.isdir(os.path.join(folder, "airflow")):
+                    return os.path.realpath(folder)
+        return None
+
+    # What is looked at
+
+    def configuration(self) -> None:
+        settings = self.settings
+        variables = sorted(name for name in settings.environment if name.startswith("AIRFLOW__"))
+        if settings.problem:
+            self.say(
+                "FAIL",
+                "settings",
+                f"{settings.path} cannot be read, by Airflow neither: {settings.problem}",
+            )
+        elif settings.exists:
+            more = f" and {_counted(len(variables), 'variable')} AIRFLOW__*" if variables else ""
+            self.say("ok", "settings", f"{settings.path}{more}")
+        elif not variables:
+            self.say(
+                "FAIL",
+                "settings",
+                f"there is no {settings.path} and no variable AIRFLOW__*: run this where a worker runs, as its user, "
+                "with its AIRFLOW_HOME",
+            )
+        else:
+            self.say("ok", "settings", f"{_counted(len(variables), 'variable')} AIRFLOW__*; no {settings.path}")
+        for option in ("coordinators", "queue_to_coordinator"):
+            for suffix in ("_cmd", "_secret"):
+                variable = settings.variable("sdk", option) + suffix.upper()
+                where = variable if variable in settings.environment else None
+                if settings.parser.has_option("sdk", option + suffix):
+                    where = f"[sdk] {option}{suffix} in {settings.path}"
+                if where:
+                    self.say(
+                        "FAIL", "settings", f"{where} has no effect: Airflow reads [sdk] {option} as it stands only"
+                    )
+
+    def routing(self) -> None:
+        settings = self.settings
+        entries = settings.json("sdk", "coordinators")
+        queues = settings.json("sdk", "queue_to_coordinator") or {}
+        if not entries:
+            near = self._misspelt("coordinators")
+            self.say(
+                "FAIL",
+                "routing",
+                f"[sdk] coordinators is not set{near}: Airflow runs every task itself. Set it and "
+                f"queue_to_coordinator, as {_program()} --help shows",
+            )
+            return
+        if not isinstance(entries, dict) or not isinstance(queues, dict):
+            raise BundleError("[sdk] coordinators and queue_to_coordinator want JSON objects, {...}")
+        for queue, key in queues.items():
+            if key not in entries:
+                raise BundleError(
+                    f"{settings.source('sdk', 'queue_to_coordinator')}: queue {queue!r} leads to {key!r}, which is not "
+                    f"in coordinators{_nearest(str(key), entries)}: Airflow then fails every task"
+                )
+        for key, entry in entries.items():
+            classpath = entry.get("classpath") if isinstance(entry, dict) else None
+            kwargs = entry.get("kwargs") or {} if isinstance(entry, dict) else {}
+            if not isinstance(classpath, str) or not isinstance(kwargs, dict):
+                raise BundleError(
+                    f"[sdk] coordinators: {key!r} wants a classpath and kwargs: Airflow then fails every task"
+                )
+            its = [queue for queue, target in queues.items() if target == key]
+            if classpath.rpartition(".")[2] != "ExecutableCoordinator":
+                self.other_queues.update(dict.fromkeys(its, classpath))
+                near = _nearest(classpath, [_EXECUTABLE_COORDINATOR])
+                if near:
+                    self.say("FAIL", "routing", f"coordinator {key!r} has the classpath {classpath}{near}")
+                continue
+            coordinator = ExecutableCoordinatorEntry(key, kwargs, its)
+            unknown = sorted(set(kwargs) - {"executables_root", "task_startup_timeout"})
+            if unknown or not coordinator.roots:
+                what = f"has an argument {unknown[0]!r}" if unknown else "has no executables_root"
+                near = _nearest(unknown[0], ["executables_root", "task_startup_timeout"]) if unknown else ""
+                self.say(
+                    "FAIL",
+                    "routing",
+                    f"coordinator {key!r} {what}{near}: its tasks fail. It takes executables_root "
+                    "and task_startup_timeout",
+                )
+                continue
+            self.coordinators.append(coordinator)
+            if its:
+                self.say("ok", "routing", f"{_listed('queue', its)} -> {key} -> {', '.join(coordinator.roots)}")
+            else:
+                self.say(
+                    "FAIL",
+                    "routing",
+                    f'no queue leads to coordinator {key!r}: add {{"QUEUE": "{key}"}} to [sdk] queue_to_coordinator',
+                )
+        if not self.coordinators and not any(level == "FAIL" and topic == "routing" for level, topic, _ in self.found):
+            self.say(
+                "FAIL", "routing", f"no coordinator runs bundles: one needs the classpath {_EXECUTABLE_COORDINATOR}"
+            )
+
+    def _misspelt(self, option: str) -> str:
+        written = [each for section in self.settings.parser.sections() for each in self.settings.parser[section]]
+        return _nearest(option, [each for each in written if each != option])
+
+    def folders(self) -> None:
+        for coordinator in self.coordinators:
+            for root in coordinator.roots:
+                if not os.path.isdir(root) and not os.path.isfile(root):
+                    self.say(
+                        "FAIL", "folder", f"{root} ({coordinator.key}) does not exist on this machine: mkdir -p it"
+                    )
+                elif not os.access(root, os.R_OK | os.X_OK):
+                    self.say("FAIL", "folder", f"{root} ({coordinator.key}) may not be read by {_user_name()}")
+            self._bundles_in(coordinator)
+
+    def _bundles_in(self, coordinator: ExecutableCoordinatorEntry) -> None:
+        winners: dict[str, str] = {}
+        mine = None
+        count = size = 0
+        for path in executables_below(coordinator.roots):
+            if not _is_bundle(path):
+                continue
+            count += 1
+            try:
+                found = _examine_bundle(path)
+            except BundleFormatError as error:
+                self.say("FAIL", "folder", f"{error}: Airflow passes over it. Remove it")
+                continue
+            size += found.size
+            if not found.manifest and not found.problems[1:]:
+                # Another SDK may write YAML, which Airflow can read and this cannot.
+                for dag_id in self.dags:
+                    if dag_id.encode() in found.manifest_text:
+                        self.say("note", "copies", f"{path} mentions {dag_id}, and another tool packed it: look at it")
+                continue
+            if "digests" not in found.manifest:
+                # Not ours: what Airflow does not ask for need not be there.
+                found.problems = [each for each in found.problems if "SHA-256" in each or "execute bit" in each]
+            ids = [dag_id for dag_id in found.manifest.get("dags") or {} if dag_id in self.dags or not self.dags]
+            same = self._is_this(path, found)
+            if same:
+                mine = path
+            if not ids:
+                continue
+            if found.problems:
+                if not (self.bundle and os.path.realpath(path) == os.path.realpath(self.bundle)):
+                    self.say("FAIL" if same else "note", "folder", f"{path}: {found.problems[0]}")
+                continue
+            for dag_id in ids:
+                first = winners.setdefault(dag_id, path)
+                if first == path and not same and self.bundle:
+                    self.say(
+                        "FAIL",
+                        "copies",
+                        f"{path} claims Dag {dag_id} too and comes first: Airflow runs its tasks "
+                        "there. Take it out of the folder",
+                    )
+                elif first != path:
+                    self.say(
+                        "note",
+                        "copies",
+                        f"{path} claims Dag {dag_id} too; {first} comes first here, by the order of "
+                        "the directory alone. Keep one of them",
+                    )
+        where = ", ".join(coordinator.roots)
+        if self.bundle and mine is None:
+            name = os.path.basename(self.bundle)
+            target = os.path.join(coordinator.roots[0], name)
+            if coordinator.queues:
+                self.say(
+                    "FAIL",
+                    "folder",
+                    f"this bundle is not in {where}: cp {self.bundle} {target}.new && mv {target}.new {target}",
+                )
+        elif mine is not None and all(winners.get(dag_id) == mine for dag_id in self.manifest.get("dags", {})):
+            self.say("ok", "folder", f"Airflow finds this bundle for {_listed('Dag', list(self.dags))}: {mine}")
+        elif not self.bundle:
+            for dag_id in self.dags:
+                if dag_id in winners:
+                    self.say("ok", "folder", f"{winners[dag_id]} has Dag {dag_id}")
+                else:
+                    self.say("FAIL", "folder", f"no bundle in {where} has Dag {dag_id}: build one and put it there")
+        if count > 1 and size > 300 << 20:
+            self.say(
+                "note",
+                "folder",
+                f"Airflow hashes up to {size >> 20} MiB before each task: {_counted(count, 'bundle')} in "
+                f"{where}. Give large ones a coordinator and folder of their own",
+            )
+
+    def _is_this(self, path: str, found: BundleFile) -> bool:
+        if self.bundle is None:
+            return False
+        if os.path.realpath(path) == os.path.realpath(self.bundle):
+            return True
+        return bool(self.manifest.get("digests")) and found.manifest.get("digests") == self.manifest["digests"]
+
+    def queues(self) -> None:
+        routed = {queue: each for each in self.coordinators for queue in each.queues}
+        if not routed:
+            return
+        for dag_id, tasks in self.dags.items():
+            astray: dict[str, list[str]] = {}
+            here = 0
+            for task_id, (queue, _) in tasks.items():
+                if queue in routed:
+                    here += 1
+                else:
+                    astray.setdefault(queue, []).append(task_id)
+            for queue, ids in astray.items():
+                shown = ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
+                target = self.other_queues.get(queue)
+                reason = f"leads to {target}" if target else "leads to no bundle, so Airflow runs them itself"
+                near = _nearest(queue, routed) if queue != "default" else ""
+                level = "note" if here and not near else "FAIL"
+                self.say(
+                    level,
+                    "queues",
+                    f"{dag_id}: {shown}: queue {queue!r} {reason}{near}. Give what is meant for the "
+                    f"bundle queue={next(iter(routed))!r}",
+                )
+            if here:
+                self.say("ok", "queues", f"{dag_id}: {_counted(here, 'task')} of {len(tasks)} on queues that lead here")
+        executor = self.settings.get("core", "executor")
+        used = sorted({queue for tasks in self.dags.values() for queue, _ in tasks.values() if queue in routed})
+        if "Celery" in executor and used:
+            self.say(
+                "note",
+                "queues",
+                f"{executor}: a worker takes only the queues it is told: airflow celery worker --queues "
+                f"{','.join(used)}",
+            )
+        elif "Kubernetes" in executor and used:
+            self.say(
+                "note", "queues", f"{executor}: the image of the pods must hold the bundle, and the [sdk] settings"
+            )
+
+    def dag_files(self) -> None:
+        folders = self._dag_folders()
+        missing = [dag_id for dag_id in self.dags if not self._dag_file(dag_id, folders)]
+        if missing and folders:
+            self.say(
+                "note",
+                "Dag file",
+                f"no Dag file in {', '.join(folders)} has {', '.join(missing)}. That is fine on a machine that only "
+                "runs tasks; where the Dag processor runs, Airflow does not know it",
+            )
+        for name, source in self.sources.items():
+            self._imports(name, source, None)
+
+    def _dag_folders(self) -> list[str]:
+        """Return the folders that hold Dag files (`airflow.dag_processing.bundles`), those that are folders here."""
+        settings = self.settings
+        default = settings.get("core", "dags_folder") or os.path.join(settings.home, "dags")
+        entries = settings.json("dag_processor", "dag_bundle_config_list")
+        if entries is None:
+            return [default]
+        folders = []
+        for entry in entries if isinstance(entries, list) else []:
+            if not isinstance(entry, dict):
+                continue
+            if entry.get("classpath") == _LOCAL_DAG_BUNDLE:
+                folders.append((entry.get("kwargs") or {}).get("path") or default)
+            else:
+                kind = str(entry.get("classpath")).rpartition(".")[2]
+                self.say(
+                    "note", "Dag file", f"Dag bundle {entry.get('name')} is a {kind}: its files cannot be compared here"
+                )
+        return folders
+
+    def _dag_file(self, dag_id: str, folders: Sequence[str]) -> bool:
+        """Compare the Dag file that Airflow parses; return whether there is one."""
+        needs_section("Dag form")
+        needs_section("--parse")
+        for path in self._candidates(dag_id, folders):
+            bag = _load_all(DagFiles([DagFile.from_path(path)]))
+            if dag_id not in bag.dags:
+                for text in bag.import_errors.values():
+                    self.say("note", "Dag file", f"{text} (it mentions {dag_id})")
+                continue
+            differences = self._differences(self.dags[dag_id], dag_shape(serialize_dag(bag.dags[dag_id])["dag"]))
+            with open(path, "rb") as file:
+                source = file.read()
+            if differences:
+                self.say(
+                    "FAIL",
+                    "Dag file",
+                    f"{path} and this bundle disagree on {dag_id}: {'; '.join(differences)}. Build "
+                    "the bundle anew from that file, or deploy the one it was built from",
+                )
+            else:
+                how = (
+                    "is the file in this bundle"
+                    if source in self.sources.values()
+                    else "agrees in ids, edges and queues"
+                )
+                self.say("ok", "Dag file", f"{dag_id}: {path} {how}")
+            if source not in self.sources.values():
+                self._imports(path, source, os.path.dirname(path))
+            return True
+        return False
+
+    def _candidates(self, dag_id: str, folders: Sequence[str]) -> list[str]:
+        """Return the Dag files that may declare a Dag: first those of the name of ours, then those that mention it."""
+        named: list[str] = []
+        mention: list[str] = []
+        for top in folders:
+            for folder, inner, files in os.walk(top):
+                inner[:] = sorted(each for each in inner if not each.startswith(".") and each != "__pycache__")
+                for name in sorted(files):
+                    path = os.path.join(folder, name)
+                    if not name.endswith(".py") or len(mention) > 20:
+                        continue
+                    if any(os.path.normpath(path).endswith(os.sep + each) for each in self.names):
+                        named.append(path)
+                    elif dag_id in _read_text(path):
+                        mention.append(path)
+        return named + mention
+
+    @staticmethod
+    def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+        found = []
+        for what, ids in (("only there", set(theirs) - set(ours)), ("only in the bundle", set(ours) - set(theirs))):
+            if ids:
+                found.append(f"{_listed('task', sorted(ids))} {what}")
+        for task_id in sorted(set(ours) & set(theirs)):
+            if ours[task_id][0] != theirs[task_id][0]:
+                found.append(f"{task_id} is on queue {theirs[task_id][0]!r} there, {ours[task_id][0]!r} in the bundle")
+            if ours[task_id][1] != theirs[task_id][1]:
+                found.append(f"what follows {task_id}")
+        return found[:4] + ([f"{len(found) - 4} more"] if len(found) > 4 else [])
+
+    def _imports(self, name: str, source: bytes, folder: str | None) -> None:
+        """Tell of packages a Dag file imports at its top that the Dag processor, which has Airflow's, lacks."""
+        import ast
+
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError):
+            return
+        wanted: dict[str, int] = {}
+        for node in tree.body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for each in names:
+                wanted.setdefault(each.partition(".")[0], node.lineno)
+        foreign = {
+            top: line for top, line in wanted.items()
+            if top not in sys.stdlib_module_names and top not in ("airflow", "coordinator_bundle", "")
+        }  # fmt: skip
+        if self.airflow_packages:
+            places = [self.airflow_packages, *([folder] if folder else []), *self._dag_folders_quietly()]
+            missing = [top for top in foreign if not any(_has_module(place, top) for place in places)]
+            for top in missing:
+                self.say(
+                    "FAIL",
+                    "imports",
+                    f"{name}:{foreign[top]}: {top} is not installed beside Airflow in "
+                    f"{self.airflow_packages}, whose Dag processor imports this file too: import it inside the tasks",
+                )
+        elif foreign and folder is None:
+            first = min(foreign.values())
+            self.say(
+                "note",
+                "imports",
+                f"{name}:{first}: imports {', '.join(foreign)}: Airflow's Dag processor imports this "
+                "file too. What it lacks belongs inside the tasks",
+            )
+
+    def _dag_folders_quietly(self) -> list[str]:
+        kept = list(self.found)
+        folders = self._dag_folders()
+        self.found = kept
+        return folders
+
+    def unseen_settings(self) -> None:
+        settings = self.settings
+
+        backend = settings.get("core", "xcom_backend")
+        if backend and backend not in _DEFAULT_XCOM_BACKENDS:
+            self.say(
+                "FAIL",
+                "unseen",
+                f"{settings.source('core', 'xcom_backend')} is {backend}: a bundle does not have it, and "
+                "would put XComs where other tasks do not look. Leave tasks that share XComs on ordinary workers",
+            )
+        for section, option in (("workers", "secrets_backend"), ("secrets", "backend")):
+            if settings.get(section, option):
+                self.say(
+                    "note",
+                    "unseen",
+                    f"{settings.source(section, option)} is {settings.get(section, option)}: a bundle asks "
+                    "only the environment and Airflow for connections and variables. Have them there",
+                )
+        if settings.get("workers", "state_store_backend"):
+            self.say(
+                "note",
+                "unseen",
+                f"{settings.source('workers', 'state_store_backend')} is not in a bundle, where state "
+                "goes to Airflow's own store",
+            )
+        users = dict(self.runs_as)
+        if settings.get("core", "default_impersonation"):
+            users.setdefault(settings.get("core", "default_impersonation"), []).append("[core] default_impersonation")
+        for user, whose in users.items():
+            if user != _user_name():
+                self.say(
+                    "FAIL",
+                    "unseen",
+                    f"{', '.join(whose[:4])} asks to run as {user!r}, and a bundle runs as the worker's "
+                    "user: such a task fails. Leave it on ordinary workers",
+                )
+        lineage = [
+            name for name in ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG") if settings.environment.get(name)
+        ] + [
+            settings.source("openlineage", option) for option in ("transport", "config_path")
+            if settings.get("openlineage", option)
+        ]  # fmt: skip
+        if lineage and settings.get("openlineage", "disabled").lower() not in ("true", "t", "1"):
+            self.say("note", "unseen", f"{lineage[0]}: a bundle calls no listeners, its tasks emit no lineage events")
+        plugins = settings.get("core", "plugins_folder") or os.path.join(settings.home, "plugins")
+        for name in sorted(os.listdir(plugins)) if os.path.isdir(plugins) else []:
+            path = os.path.join(plugins, name)
+            if name.endswith(".py") and ("listeners" in _read_text(path) or "hookimpl" in _read_text(path)):
+                self.say(
+                    "note", "unseen", f"{path}: a bundle loads no plugins, so this listener does not hear of its tasks"
+                )
+
+    def schema(self) -> None:
+        import re
+
+        asked = (self.manifest.get("sdk") or {}).get("supervisor_schema_version") or SCHEMA_VERSION
+        if not self.airflow_packages:
+            self.say("note", "schema", f"{asked}, which every Airflow from 3.3 on knows; no airflow on the PATH to ask")
+            return
+        sdk = os.path.join(self.airflow_packages, "airflow", "sdk")
+        versions = os.path.join(sdk, "execution_time", "schema", "versions", "__init__.py")
+        known = re.findall(r'Version\("(\d{4}-\d\d-\d\d)"', _read_text(versions))
+        version = re.search(r'^__version__ = "([^"]+)"', _read_text(os.path.join(sdk, "__init__.py")), re.M)
+        name = f"the Airflow in {self.airflow_packages} (Task SDK {version[1] if version else 'of unknown version'})"
+        if not os.path.exists(os.path.join(sdk, "coordinators", "executable")):
+            self.say("FAIL", "schema", f"{name} has no ExecutableCoordinator: Airflow 3.3 or newer is needed")
+        elif known and asked not in known:
+            self.say(
+                "FAIL",
+                "schema",
+                f"{name} does not know the supervisor schema {asked}, so it passes over this bundle: "
+                "build it with a coordinator_bundle of that Airflow's age",
+            )
+        else:
+            self.say("ok", "schema", f"{asked}, known to {name}")
+
+    def temporary_folder(self) -> None:
+        """Look at where the start unpacks to; what it prints when that fails is seen by nobody."""
+        import shutil
+
+        environment = os.environ
+        named = [environment[name] for name in _FOLDERS_TO_EXTRACT_TO if environment.get(name)]
+        places = [*named, "/tmp", "/var/tmp", "/usr/tmp", os.getcwd()]
+        place = next((each for each in places if os.path.isdir(each) and os.access(each, os.W_OK | os.X_OK)), None)
+        remedy = "set TMPDIR in the worker's environment to a folder that may be written and executed from"
+        if place is None:
+            self.say("FAIL", "start", f"no folder to unpack to may be written ({', '.join(places)}): {remedy}")
+            return
+        if named and place not in named:
+            self.say("note", "start", f"{named[0]} may not be written, the bundle unpacks to {place}")
+        if os.statvfs(place).f_flag & os.ST_NOEXEC:
+            self.say("FAIL", "start", f"{place} is mounted noexec, so nothing unpacked there can run: {remedy}")
+            return
+        needed = (os.path.getsize(self.bundle) if self.bundle else 10 << 20) * 2
+        free = shutil.disk_usage(place).free
+        if free < needed:
+            self.say(
+                "FAIL",
+                "start",
+                f"{place} has {free >> 20} MiB left and a start unpacks up to {needed >> 20} MiB: free "
+                f"some, or {remedy}",
+            )
+        else:
+            self.say("ok", "start", f"unpacks to {place}: may be written and executed from, {free >> 20} MiB free")
+
+    def libraries(self) -> None:
+        """Compare the C library the bundle was built with to the one that is here."""
+        import re
+
+        try:
+            here = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")[2]
+        except (ValueError, OSError):
+            here = ""
+        if not self.bundle:
+            return
+        wanted: set[tuple[int, int]] = set()
+        with open(self.bundle, "rb") as file:
+            rest = b""
+            while chunk := file.read(_CHUNK):
+                for major, minor in re.findall(rb"GLIBC_(\d+)\.(\d+)", rest + chunk):
+                    wanted.add((int(major), int(minor)))
+                rest = chunk[-16:]
+        if not wanted:
+            return
+        newest = max(wanted)
+        if not here:
+            self.say(
+                "FAIL",
+                "C library",
+                f"the bundle needs glibc {newest[0]}.{newest[1]} and this system has another C library "
+                "(musl?): build it on a system like this one",
+            )
+        elif tuple(map(int, here.split(".")[:2])) < newest:
+            self.say(
+                "FAIL",
+                "C library",
+                f"the bundle needs glibc {newest[0]}.{newest[1]}, here is {here}: build it on the oldest "
+                "system it shall run on",
+            )
+        else:
+            self.say("ok", "C library", f"needs glibc {newest[0]}.{newest[1]}, here is {here}")
+
+    def start(self) -> None:
+        """Start the bundle as a supervisor does and measure how long it takes to dial back."""
+        if not self.bundle or not os.access(self.bundle, os.X_OK):
+            return
+        took, trouble = [], ""
+        for _ in range(_STARTS_MEASURED):
+            seconds, trouble = _time_to_dial(os.path.abspath(self.bundle))
+            if seconds is None:
+                self.say("FAIL", "start", f"it does not start: {trouble}")
+                return
+            took.append(seconds)
+        middle = sorted(took)[len(took) // 2]
+        limit = min((each.timeout for each in self.coordinators), default=10.0)
+        load = "" if self.import_ms is None else f"; then the Dag file is imported, {self.import_ms} ms"
+        said = f"dials back in {middle * 1000:.0f} ms here (the middle of {len(took)}; Airflow waits {limit:g} s){load}"
+        if max(took) * 3 > limit:
+            self.say(
+                "FAIL" if max(took) > limit else "note",
+                "start",
+                f"{said}: raise task_startup_timeout in the coordinator's kwargs",
+            )
+        else:
+            self.say("ok", "start", said)
+
+
+def _listed(noun: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return f"{noun}{'' if len(names) == 1 else 's'} {', '.join(names[:4])}{more}"
+
+
+def _has_module(folder: str, name: str) -> bool:
+    import glob
+
+    path = os.path.join(folder, name)
+    return os.path.isdir(path) or os.path.exists(f"{path}.py") or bool(glob.glob(f"{glob.escape(path)}.*so"))
+
+
+def _time_to_dial(path: str) -> tuple[float | None, str]:
+    """Start a bundle; return the seconds until both its connections are there, or None and what it said."""
+    import socket
+    import subprocess
+
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    connections: list[Any] = []
+    process = None
+    try:
+        addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [path, f"--comm={addresses[0]}", f"--logs={addresses[1]}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for server in servers:
+            server.settimeout(0.05)
+            while True:
+                try:
+                    connections.append(server.accept()[0])
+                    break
+                except TimeoutError:
+                    if process.poll() is not None:
+                        said = process.communicate()[0].decode(errors="replace").strip()
+                        return None, f"exit code {process.returncode}: {said or 'it says nothing'}"
+                    if time.monotonic() - began > 60:
+                        return None, "it does not dial back within a minute"
+        return time.monotonic() - began, ""
+    except OSError as error:
+        return None, str(error)
+    finally:
+        for each in (*connections, *servers):
+            each.close()
+        if process is not None:
+            try:
+                process.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+
+
+########################################################################################################################
 # Command line: what the flags do
 ########################################################################################################################
 
@@ -23544,6 +24416,8 @@ look at it
   --parse              list its Dags: schedule, tasks in order, what each depends on
   --parse --json       the same as Airflow's DagFileParsingResult, for a program
   --graph [DAG_ID]     draw a Dag; --format text, mermaid, dot, svg or json; --states FILE.json colours its tasks
+  --doctor             find out why Airflow does not run it: settings, folders, queues, Dag files, the start; run it
+                       where a worker runs, with its environment
   --inspect [FILE]     check this bundle, or another file: trailer, sizes, digests, manifest
   --inspect --source   print the Dag file that was frozen
   --bundle-metadata    print the manifest that Airflow reads
@@ -23603,6 +24477,7 @@ _FLAGS: dict[str, bool | None] = {
     "--graph": None,
     "--format": True,
     "--states": True,
+    "--doctor": None,
     "--run": None,
     "--task": True,
     "--map-index": True,
@@ -23632,7 +24507,8 @@ _BUILD_FLAGS: dict[str, bool | None] = {
 }
 # Those that may be given several times; their value is a list.
 _REPEATED_FLAGS = frozenset({"--include", "--exclude", "--xcom", "--var", "--conn", "--answer"})
-_MODES = ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--run", "--graph", "--version", "--build")
+_MODES = ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--run", "--graph", "--doctor", "--version",
+          "--build")  # fmt: skip
 _GO_WITH = (
     ("--json", "--parse --run"), ("--source", "--inspect"), ("--queue", "--stub"), ("--format", "--graph"),
     ("--states", "--graph"), ("--task", "--run"), ("--map-index", "--run"), ("--xcom", "--run"), ("--conf", "--run"),
@@ -23803,6 +24679,8 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
         return _inspect(parsed, frozen)
     if mode == "--build":
         return _build(parsed)
+    if mode == "--doctor":
+        return _doctor(parsed, frozen)
     if frozen and parsed.files:
         raise UsageError(f"unexpected argument {parsed.files[0]!r}: a bundle has its Dag files inside")
     if not frozen and not parsed.files:
@@ -23909,6 +24787,16 @@ def _inspect(parsed: Arguments, frozen: bool) -> int:
     inspection = inspect_bundle(parsed.files[0] if parsed.files else sys.executable)
     print(format_inspection(inspection, source="--source" in parsed.flags), end="")
     return 1 if inspection["problems"] else 0
+
+
+def _doctor(parsed: Arguments, frozen: bool) -> int:
+    named = parsed.flags["--doctor"]
+    bundle = named if named is not True else sys.executable if frozen else None
+    if bundle is None and not parsed.files:
+        raise UsageError("--doctor needs a bundle or a Dag file: --doctor dist/my_dag")
+    files = _dag_files(parsed, frozen) if parsed.files or (frozen and named is True) else None
+    needs_section("Doctor")
+    return doctor_command(files, bundle)
 
 
 def _print_manifest(files: DagFiles, frozen: bool) -> int:

@@ -617,6 +617,15 @@ def test_sections_that_lie_apart_are_used_only_after_they_are_asked_for() -> Non
                     assert f"needs_section({title!r})" in bodies.get(name, ""), f"{name} uses {used & own}"
 
 
+def test_what_is_left_out_of_a_frozen_program_is_not_used_in_it() -> None:
+    text = Path(cb.__file__).read_text()
+    program, apart = cb.program_parts(text)
+    gone = names_declared(text) - names_declared(program).union(*map(names_declared, apart.values()))
+    for part in apart.values():
+        for name, used in globals_used(part):
+            assert not used & gone, name
+
+
 def test_line_numbers_stay_when_sections_are_cut_out() -> None:
     lines = Path(cb.__file__).read_text().splitlines()
     program, apart = cb.program_parts("\n".join(lines) + "\n")
