@@ -19626,7 +19626,7 @@ def dag_files_beside(folder: str) -> list[str]:
 # scheduler decides it (airflow.models.dagrun, airflow.ti_deps). A `LocalStore` answers what tasks ask, from memory, in
 # the place of the API server. A `LocalSupervisor` starts this very program once a task with --comm and --logs, as
 # ExecutableCoordinator starts a bundle, and is one loop over sockets, signals and timers. A `LocalView` tells of it.
-# Triggers, each in a thread, and callbacks of the Dag run in this process.
+# Triggers, in a thread of their own, and callbacks of the Dag run in this process.
 
 _LOCAL_DONE = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 _LOCAL_FAILED = frozenset({"failed", "upstream_failed"})
@@ -20407,6 +20407,10 @@ class LocalStore:
             )
         if (m.dag_id, m.run_id) in self.runs and not m.reset_dag_run:
             return ErrorResponse(error=ErrorType("DAGRUN_ALREADY_EXISTS"))
+        try:
+            check_conf(dag, m.conf or {})
+        except ParamValidationError as error:
+            raise _api_failure(400, str(error)) from None
         self.start_run(
             LocalRun(
                 self,
@@ -20873,7 +20877,7 @@ class LocalSupervisor:
         self.runs: list[LocalRun] = []
         self.queue: list[LocalInstance] = []
         self.tasks: list[_LocalTask] = []
-        self.waiting: list[LocalInstance] = []  # for a trigger
+        self.triggers: Any = None  # an event loop in a thread
         self.fired: list[tuple[LocalInstance, int, Any]] = []
         self.questions = LocalQuestions(self, replies or {})
         self.interrupted = 0
@@ -20913,10 +20917,11 @@ class LocalSupervisor:
             signal.set_wakeup_fd(old_wakeup)
             for each, handler in before.items():
                 signal.signal(each, handler)
+            self._end_triggers()
             self.questions.close()
             self.selector.close()
             os.close(self.wake_read)
-            # The other end stays: a trigger's thread may still write to it.
+            # The other end stays: a trigger that could not be ended may still write to it.
         if self.interrupted:
             return 128 + self.interrupted
         return 0 if first.state == "success" else 1
@@ -20955,6 +20960,7 @@ class LocalSupervisor:
             return 0.0
         now = time.monotonic()
         moments = [each.due for run in self.runs for each in run if each.state in ("up_for_retry", "up_for_reschedule")]
+        moments = [each for each in moments if each > now]
         moments += self.questions.deadlines()
         for run in self.runs:
             if run.state is None and run.dag.dagrun_timeout:
@@ -21025,7 +21031,7 @@ class LocalSupervisor:
             if self.mark_success and re.fullmatch(self.mark_success, instance.task.task_id):
                 instance.move("success")
                 continue
-            if len(self.tasks) >= self.jobs or not self._has_room(instance):
+            if not self._has_room(instance):
                 kept.append(instance)
                 continue
             instance.lines, instance.error = [], None
@@ -21039,6 +21045,9 @@ class LocalSupervisor:
     def _has_room(self, instance: LocalInstance) -> bool:
         task, run = instance.task, instance.run
         running = [each.instance for each in self.tasks]
+        # A run always has room for one: the task that has triggered it may be waiting for it.
+        if len(running) >= self.jobs and any(each.run is run for each in running):
+            return False
         same = [each for each in running if each.task.task_id == task.task_id and each.run.dag is run.dag]
         limits = (
             (run.dag.max_active_tasks, sum(each.run is run for each in running)),
@@ -21177,25 +21186,43 @@ class LocalSupervisor:
     # --- triggers
 
     def _wait_for_trigger(self, instance: LocalInstance, outcome: Any) -> None:
-        """Run the trigger of a deferred task in a thread; what it fires wakes the loop."""
+        """Run the trigger of a deferred task in the one thread for triggers; what it fires wakes the loop."""
+        import asyncio
         import threading
 
+        if self.triggers is None:
+            self.triggers = asyncio.new_event_loop()
+            threading.Thread(target=self.triggers.run_forever, daemon=True).start()
         limit = outcome.trigger_timeout and outcome.trigger_timeout.total_seconds()
-        threading.Thread(
-            target=self._watch_trigger,
-            args=(instance, instance.try_number, outcome.classpath, outcome.trigger_kwargs, limit),
-            daemon=True,
-        ).start()
+        attempt = instance.try_number
 
-    def _watch_trigger(self, instance: LocalInstance, attempt: int, path: str, kwargs: Any, limit: Any) -> None:
+        def note(done: Any) -> None:
+            if not done.cancelled():
+                self.fired.append((instance, attempt, done.exception() or done.result()))
+                os.write(self.wake_write, b"\0")
+
+        event = self._first_event(outcome.classpath, outcome.trigger_kwargs, limit)
+        asyncio.run_coroutine_threadsafe(event, self.triggers).add_done_callback(note)
+
+    def _end_triggers(self) -> None:
         import asyncio
 
+        if self.triggers is None:
+            return
+
+        async def cancel() -> None:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for each in others:
+                each.cancel()
+            if others:
+                await asyncio.wait(others, timeout=1)
+
+        done = asyncio.run_coroutine_threadsafe(cancel(), self.triggers)
         try:
-            event: Any = asyncio.run(self._first_event(path, kwargs, limit))
-        except BaseException as error:
-            event = error
-        self.fired.append((instance, attempt, event))
-        os.write(self.wake_write, b"\0")
+            done.result(2)
+        except Exception:
+            return  # A trigger holds the loop up; its thread ends with the process.
+        self.triggers.call_soon_threadsafe(self.triggers.stop)
 
     async def _first_event(self, path: str, kwargs: Any, limit: float | None) -> Any:
         import asyncio
@@ -21382,7 +21409,10 @@ class LocalQuestions:
         self.ended = False
 
     def ask(self, instance: LocalInstance, timeout: Any) -> None:
-        question = self.boss.store.questions[instance.id]
+        question = self.boss.store.questions.get(instance.id)
+        if question is None:
+            self._fail(instance, "it waits for an answer and has asked nothing")
+            return
         reply = self.replies.get(instance.place, self.replies.get(instance.task.task_id))
         if reply is not None:
             try:
@@ -21850,7 +21880,8 @@ class LiveView(LocalView):
         lines = [self.paint(_fitted(head, columns), "1")]
         for label, state, word, took, last in shown:
             colour = _STATE_COLOURS.get(str(state), "2")
-            name = _fitted(label, width).ljust(width)
+            # Ids of a group differ at their end.
+            name = label.ljust(width) if len(label) <= width else f"…{label[1 - width :]}"
             sign = self.signs.get(str(state), " ")
             word = word.ljust(room_for_state)
             text = f"{self.paint(sign, colour)} {name}  {self.paint(word, colour)} {took:>9}  "
@@ -21931,7 +21962,11 @@ def run_command(parsed: Arguments, files: DagFiles) -> LocalResult:
     only = flags.get("--task")
     if only is not None:
         _find_task(dag, "--task", only)
-    _check_conf(dag, conf)
+    try:
+        check_conf(dag, conf)
+    except ParamValidationError as error:
+        listed = ", ".join(dag.params)
+        raise UsageError(f"{error}; the Dag's params are {listed}: give them as --conf '{{\"NAME\": VALUE}}'") from None
     run_id = flags.get("--run-id") or f"manual__{utcnow().isoformat()}"
     for place, value in _pairs(flags, "--xcom", "TASK.KEY=JSON").items():
         _take_xcom(store, dag, run_id, place, _json_value("--xcom", value))
@@ -22068,15 +22103,14 @@ def _find_task(dag: DAG, flag: str, task_id: str) -> Any:
     return dag.task_dict[task_id]
 
 
-def _check_conf(dag: DAG, conf: dict[str, Any]) -> None:
-    """Refuse a configuration that does not fit the params before anything starts."""
+def check_conf(dag: DAG, conf: dict[str, Any]) -> None:
+    """Check the configuration of a run, as Airflow does before it makes one.
+
+    :raises ParamValidationError: it does not fit the params of the Dag
+    """
     params = dag.params.copy_from("dag")
-    try:
-        params.update(conf)
-        params.validate()
-    except ParamValidationError as error:
-        names = ", ".join(dag.params)
-        raise UsageError(f"{error}; the Dag's params are {names}: give them as --conf '{{\"NAME\": VALUE}}'") from None
+    params.update(conf)
+    params.validate()
 
 
 def _take_xcom(store: LocalStore, dag: DAG, run_id: str, place: str, value: Any) -> None:

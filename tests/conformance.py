@@ -38,7 +38,7 @@ ROWS: list[tuple[str, str, str | None]] = [
     ("native Dags", "dag-params", f"{G}::test_params_have_a_value_a_schema_and_a_description"),
     ("native Dags", "taskflow-dependencies", f"{G}::test_results_of_taskflow_join_their_tasks"),
     ("native Dags", "branching", f"{P}::test_a_task_skips_what_it_skips_in_airflow"),
-    ("native Dags", "dag-test", None),
+    ("native Dags", "dag-test", "test_run.py::test_a_run_ends_as_dag_test_ends_it"),
     ("native Dags", "task-group", f"{G}::test_groups_prefix_ids_nest_and_can_be_joined"),
     ("native Dags", "dynamic-task-mapping", f"{P}::test_an_instance_of_a_mapped_task_gets_what_it_gets_in_airflow"),
     ("native Dags", "asset-inlets-outlets", f"{P}::test_a_task_knows_of_assets_what_it_knows_in_airflow"),

@@ -1,6 +1,6 @@
 """What `dag.test()` of the real Airflow makes of Dags: the state of each task instance and of the run, and all XComs.
 
-python tests/dag_test.py OUT.json FILE:DAG_ID[:CONF] ...
+`Judge` starts this file as a process of its own with a database of its own, in which one Dag runs after the other.
 """
 
 from __future__ import annotations
@@ -10,53 +10,76 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 LOGICAL_DATE = "2026-01-02T03:04:05+00:00"
 RUN_ID = f"manual__{LOGICAL_DATE}"
+# The whole of a session's runs on a machine that has other things to do.
+PATIENCE = 900
 
 
-def start(home: Path, cases: Iterable[tuple[Path, str, dict[str, Any]]], environment: dict[str, str]) -> Any:
-    """Start a process that writes home/out.json; AIRFLOW_HOME is *home*."""
-    arguments = [f"{file}:{dag_id}:{json.dumps(conf)}" for file, dag_id, conf in cases]
-    bundles = [
-        {
-            "name": f"bundle{number}",
-            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-            "kwargs": {"path": file},
+class Judge:
+    """Runs Dags with `dag.test()` in the background.
+
+    :param home: an empty folder, to be AIRFLOW_HOME
+    :param cases: Dag files, ids of Dags in them, and the configuration of their run
+    """
+
+    def __init__(self, home: Path, cases: Sequence[tuple[Path, str, dict[str, Any]]]) -> None:
+        self.out, self.log = home / "out", home / "log"
+        self.out.touch()
+        bundles = [
+            {
+                "name": f"bundle{number}",
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {"path": str(file)},
+            }
+            for number, file in enumerate(sorted({file for file, _, _ in cases}))
+        ]
+        settings = {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+            "PYTHONWARNINGS": "ignore",
         }
-        for number, file in enumerate(sorted({each.split(":")[0] for each in arguments}))
-    ]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    settings = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
-        "AIRFLOW__CORE__UNIT_TEST_MODE": "false",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
-        "PYTHONWARNINGS": "ignore",
-    }
-    with (home / "log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, __file__, str(home / "out.json"), *arguments],
-            env={**kept, **settings, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__, str(self.out), json.dumps([(str(file), *rest) for file, *rest in cases])],
+                env={**kept, **settings},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def verdict(self, dag_id: str) -> dict[str, Any]:
+        """`run`, `states` and `xcoms` of a Dag; or `refused`, why it did not start."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            ended = self.process.poll() is not None
+            for line in self.out.read_text().splitlines(keepends=True):
+                if line.endswith("\n") and (found := json.loads(line))["dag_id"] == dag_id:
+                    return found
+            assert not ended, f"dag.test() never came to {dag_id}\n{self.log.read_text()[-4000:]}"
+            time.sleep(0.2)
+        raise AssertionError(f"no end of dag.test() of {dag_id}\n{self.log.read_text()[-4000:]}")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
 
-def main(out: str, arguments: list[str]) -> None:
+def main(out: str, cases: list[tuple[str, str, dict[str, Any]]]) -> None:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+    from airflow.sdk.exceptions import ParamValidationError
     from airflow.utils.db import initdb
 
-    began = time.time()
     initdb()
-    print("initdb", time.time() - began, flush=True)
     manager = DagBundlesManager()
     manager.sync_bundles_to_db()
     dags: dict[tuple[str, str], Any] = {}
@@ -65,13 +88,13 @@ def main(out: str, arguments: list[str]) -> None:
         bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
         sync_bag_to_db(bag, bundle.name, bundle.version)
         dags.update(((str(bundle.path), dag_id), dag) for dag_id, dag in bag.dags.items())
-    print("synced", time.time() - began, flush=True)
-    found = {}
-    for argument in arguments:
-        file, dag_id, conf = argument.split(":", 2)
-        found[dag_id] = outcome(dags[file, dag_id], json.loads(conf))
-        print(dag_id, time.time() - began, flush=True)
-    Path(out).write_text(json.dumps(found))
+    for file, dag_id, conf in cases:
+        try:
+            found = outcome(dags[file, dag_id], conf)
+        except ParamValidationError as error:
+            found = {"refused": str(error)}
+        with open(out, "a") as lines:
+            lines.write(json.dumps({"dag_id": dag_id, **found}) + "\n")
 
 
 def outcome(dag: Any, conf: dict[str, Any]) -> dict[str, Any]:
@@ -84,16 +107,12 @@ def outcome(dag: Any, conf: dict[str, Any]) -> dict[str, Any]:
     date = timezone.parse(LOGICAL_DATE)
     run = dag.test(logical_date=date, run_after=date, run_conf=conf)
     with create_session() as session:
-        mine = (TaskInstance.dag_id == dag.dag_id, TaskInstance.run_id == run.run_id)
-        states = {
-            f"{ti.task_id}[{ti.map_index}]": ti.state for ti in session.scalars(select(TaskInstance).where(*mine))
-        }
-        rows = session.scalars(
-            select(XComModel).where(XComModel.dag_id == dag.dag_id, XComModel.run_id == run.run_id)
-        ).all()
+        tis = session.scalars(select(TaskInstance).where(TaskInstance.dag_id == dag.dag_id))
+        states = {f"{ti.task_id}[{ti.map_index}]": ti.state for ti in tis}
+        rows = session.scalars(select(XComModel).where(XComModel.dag_id == dag.dag_id))
         xcoms = {f"{row.task_id}[{row.map_index}].{row.key}": row.value for row in rows}
-    return {"run": run.state, "run_id": run.run_id, "states": states, "xcoms": xcoms}
+    return {"run": str(run.state.value), "states": states, "xcoms": xcoms}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], json.loads(sys.argv[2]))

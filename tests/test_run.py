@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dag_test
+import parity
 import pytest
 from building import REPO, environment
 
@@ -160,10 +162,14 @@ def dag_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def from_source(*dag_files: Path) -> list[str]:
+    return [sys.executable, str(REPO / "coordinator_bundle.py"), *map(str, dag_files)]
+
+
 @pytest.fixture(scope="module")
-def program(dag_file: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> list[str]:
-    """The command that a user types before `--run`."""
-    return [sys.executable, str(REPO / "coordinator_bundle.py"), str(dag_file)]
+def program(dag_file: Path, make_bundle: Callable[..., Path]) -> list[str]:
+    """The command that a user types before `--run`: a bundle."""
+    return [str(make_bundle("runs.py", str(dag_file)))]
 
 
 Runs = Callable[..., "Ran"]
@@ -237,6 +243,18 @@ def test_variables_and_connections_come_from_flags_files_and_the_environment(run
     assert from_files.result("reveal") == ['{"r": 1}', "square", "depot", None]
     from_environment = run("secrets", AIRFLOW_VAR_COLOUR="blue", AIRFLOW_CONN_STORE='{"host": "h", "port": 5}')
     assert from_environment.result("reveal") == ["blue", "round", "h", 5]
+
+
+def test_the_module_runs_a_dag_file_as_a_bundle_does(program: list[str], dag_file: Path) -> None:
+    reports = []
+    for command in (program, from_source(dag_file)):
+        done = subprocess.run(
+            [*command, "--run", "mapped", "--json"], capture_output=True, text=True, env=environment(), timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        reports.append((report["states"], sorted(report["xcoms"], key=str)))
+    assert reports[0] == reports[1]
 
 
 def test_what_was_not_given_is_named_at_the_end(run: Runs) -> None:
@@ -357,9 +375,15 @@ def test_a_dag_that_takes_too_long_fails_and_its_tasks_are_ended(run: Runs) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ended_from_outside_it_ends_its_tasks_and_says_where_it_was(program: list[str], number: signal.Signals) -> None:
+def test_ended_from_outside_it_ends_its_tasks_and_leaves_nothing(
+    program: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
     with subprocess.Popen(
-        [*program, "--run", "sleepy"], stdout=subprocess.PIPE, text=True, env=environment(), start_new_session=True
+        [*program, "--run", "sleepy"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(TMPDIR=str(tmp_path)),
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         seen = ""
@@ -374,6 +398,7 @@ def test_ended_from_outside_it_ends_its_tasks_and_says_where_it_was(program: lis
     assert any(line.split()[:2] == ["sleeps", "failed"] for line in rest.splitlines()), rest
     assert any(line.split()[:3] == ["after_sleep", "not", "run"] for line in rest.splitlines()), rest
     assert not is_alive(task_pid(seen))
+    assert list(tmp_path.iterdir()) == []
 
 
 def task_pid(text: str) -> int:
@@ -421,3 +446,69 @@ def on_a_terminal(command: list[str], **changes: str) -> tuple[str, int]:
             seen += data
         os.close(outer)
         return seen.decode(), process.wait(30)
+
+
+# --- the judge: dag.test() of the real Airflow, on the same files ---
+
+OWN = (
+    "run_rules run_random_0 run_random_1 run_random_2 run_random_3 run_random_4 run_random_5 run_setup_good "
+    "run_setup_fails run_setup_skips run_work_fails run_teardown_fails run_teardown_fails_the_run run_setup_scopes "
+    "run_mapped run_mapped_groups run_branches run_fail_fast run_again run_state"
+).split()
+# Example Dags of Airflow's that need no outside service, and in which nothing is random or the time of day.
+EXAMPLES = {
+    "asset_alias_example_alias_producer": "example_asset_alias",
+    "consumes_asset_decorator": "example_asset_decorator",
+    "example_branch_dop_operator_v3": "example_branch_python_dop_operator_3",
+    "example_task_mapping_second_order": "example_dynamic_task_mapping",
+    "example_task_group_mapping": "example_dynamic_task_mapping",
+    "example_dynamic_task_mapping_with_no_taskflow_operators": (
+        "example_dynamic_task_mapping_with_no_taskflow_operators"
+    ),
+    "example_nested_branch_dag": "example_nested_branch_dag",
+    "example_setup_teardown_taskflow": "example_setup_teardown_taskflow",
+    "example_skip_dag": "example_skip_dag",
+    "example_xcom": "example_xcom",
+    "example_time_delta_sensor_async": "example_time_delta_sensor_async",
+}
+CASES = [("runs", dag_id) for dag_id in OWN] + [(file, dag_id) for dag_id, file in EXAMPLES.items()]
+
+
+def file_of(name: str) -> Path:
+    own = Path(__file__).parent / "dags" / f"{name}.py"
+    return own if own.exists() else next(path for path in parity.example_files() if path.stem == name)
+
+
+@pytest.fixture(scope="module")
+def judge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dag_test.Judge]:
+    """`dag.test()` of all Dags that this session compares, at work while ours run."""
+    pytest.importorskip("airflow.sdk", reason="apache-airflow is not installed")
+    items = [item for item in request.session.items if item.originalname == "test_a_run_ends_as_dag_test_ends_it"]
+    cases = [(file_of(item.callspec.params["file"]), item.callspec.params["dag_id"], {}) for item in items]
+    judge = dag_test.Judge(tmp_path_factory.mktemp("judge"), cases)
+    yield judge
+    judge.stop()
+
+
+@pytest.mark.parametrize(("file", "dag_id"), CASES)
+def test_a_run_ends_as_dag_test_ends_it(judge: dag_test.Judge, program: list[str], file: str, dag_id: str) -> None:
+    # The bundle holds our own; what the examples import is in this environment.
+    command = program if file == "runs" else from_source(file_of(file))
+    flags = ["--run", dag_id, "--json", "--logical-date", dag_test.LOGICAL_DATE, "--run-id", dag_test.RUN_ID]
+    done = subprocess.run([*command, *flags], capture_output=True, text=True, env=environment(), timeout=300)
+    ours, real = json.loads(done.stdout or "{}"), judge.verdict(dag_id)
+    states = {f"{each['task_id']}[{each['map_index']}]": each["state"] for each in ours["tasks"]}
+    xcoms = {f"{each['task_id']}[{each['map_index']}].{each['key']}": each["value"] for each in ours["xcoms"]}
+    assert states == real["states"], done.stderr
+    assert plain(xcoms) == plain(real["xcoms"]), done.stderr
+    assert ours["state"] == real["run"]
+    assert done.returncode == (0 if real["run"] == "success" else 1)
+
+
+def plain(xcoms: dict[str, Any]) -> dict[str, Any]:
+    """XComs without what is made from sets, whose order means nothing."""
+    for value in xcoms.values():
+        for name in ("followed", "skipped"):
+            if isinstance(value, dict) and isinstance(value.get(name), list):
+                value[name].sort()
+    return xcoms

@@ -46,7 +46,7 @@ def make(task_id, outcome, **kwargs):
 
 
 with DAG("run_rules", schedule=None, start_date=START):
-    good, better, bad, none = make("good", "ok"), make("better", "ok"), make("bad", "fails"), make("none", "skips")
+    good, bad, none = make("good", "ok"), make("bad", "fails"), make("none", "skips")
     cut = make("cut", "ok")
     bad >> cut
     mixes = {
@@ -54,12 +54,10 @@ with DAG("run_rules", schedule=None, start_date=START):
         "bad": [bad],
         "none": [none],
         "cut": [cut],
-        "good_better": [good, better],
         "good_bad": [good, bad],
         "good_none": [good, none],
         "bad_none": [bad, none],
         "good_bad_none": [good, bad, none],
-        "good_cut": [good, cut],
     }
     for rule in RULES:
         for name, before in mixes.items():
