@@ -17854,9 +17854,13 @@ def prepare_frozen_imports() -> None:
 
     # Only the codecs that start the interpreter are in the zip file that it starts from; the others are in the archive.
     encodings.__path__.append(os.path.join(sys._MEIPASS, "encodings"))  # type: ignore[attr-defined]
-    sys.meta_path.append(_PackedExtensions(_bundle_contents.EXTENSIONS))  # type: ignore[arg-type]
+    packed = _PackedExtensions(_bundle_contents.EXTENSIONS)
+    sys.meta_path.append(packed)  # type: ignore[arg-type]
     if _bundle_contents.HOOKS:
         sys.meta_path.insert(0, _LateHooks(dict(_bundle_contents.HOOKS)))  # type: ignore[arg-type]
+    if _bundle_contents.LATE_PACKAGES or _bundle_contents.PACKAGE_FILES:
+        late = _LatePackages(_bundle_contents.LATE_PACKAGES, _bundle_contents.PACKAGE_FILES, packed.write)
+        sys.meta_path.insert(0, late)  # type: ignore[arg-type]
 
 
 def restore_environment() -> None:
@@ -17992,6 +17996,96 @@ class _LoadedModule:
         module.__spec__ = self.spec
 
 
+class _LatePackages:
+    """
+    A finder in front of the others: packages whose data files are written, or that are loaded at all, when they are
+    used.
+
+    :param names: packages to load when something of them is used, not when they are imported; as from `late_imports`
+    :param files: package to its data files, relative to the extraction folder
+    :param write: writes one of them
+    """
+
+    def __init__(self, names: tuple[str, ...], files: dict[str, tuple[str, ...]], write: Callable[[str], None]) -> None:
+        self.late = set(names)
+        self.files = dict(files)
+        self.write = write
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+        if name in self.late:
+            self.late.discard(name)
+            files, self.files[name] = self.files.get(name, ()), ()
+            import importlib.util
+
+            spec = importlib.util.find_spec(name)
+            if spec is not None:
+                spec.loader = _LateLoader(spec.loader, lambda: self._write_all(files))  # type: ignore[assignment]
+            return spec
+        self._write_all(self.files.pop(name, ()))
+        return None
+
+    def _write_all(self, files: tuple[str, ...]) -> None:
+        for file in files:
+            self.write(file)
+
+
+class _LateLoader:
+    """Leaves a module empty until it is used; then prepares it and hands it to the loader that it came from."""
+
+    def __init__(self, loader: Any, prepare: Callable[[], None]) -> None:
+        self.loader = loader
+        self.prepare = prepare
+        self.loading_in = 0
+
+    def create_module(self, spec: object) -> None:
+        return None
+
+    def exec_module(self, module: Any) -> None:
+        module.__dict__["__late__"] = self
+        module.__class__ = _LateModule
+
+    def load(self, module: Any) -> None:
+        """Fill the module, once, under its own import lock as an import statement would."""
+        import _thread
+
+        this_thread = _thread.get_ident()
+        if self.loading_in == this_thread:
+            return
+        bootstrap: Any = sys.modules["_frozen_importlib"]
+        spec = module.__spec__
+        try:
+            with bootstrap._ModuleLockManager(spec.name):
+                if type(module) is not _LateModule:
+                    return
+                self.loading_in = this_thread
+                try:
+                    self.prepare()
+                    spec.loader = module.__loader__ = self.loader
+                    self.loader.exec_module(module)
+                    module.__class__ = type(sys)  # type: ignore[assignment]
+                    del module.__late__
+                except BaseException:
+                    # The next use tries again, and fails with the same error.
+                    spec.loader = module.__loader__ = self
+                    raise
+                finally:
+                    self.loading_in = 0
+        except bootstrap._DeadlockError:
+            # Another thread loads it and waits for a module that this thread is importing: go on with what is there.
+            pass
+
+
+class _LateModule(type(sys)):  # type: ignore[misc]
+    """A module that has been imported and not used."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in ("__spec__", "__loader__", "__name__", "__class__"):
+            late = object.__getattribute__(self, "__dict__").get("__late__")
+            if late is not None:
+                late.load(self)
+        return type(sys).__getattribute__(self, name)
+
+
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
@@ -18025,6 +18119,27 @@ _LARGE_FILE = 10 << 20
 _MOST_BYTES = 100 << 20
 _MOST_FILES = 2_000
 _MOST_VISITED = 50_000
+
+
+def late_imports(path: str) -> set[str]:
+    """
+    The packages of a Dag file whose loading can wait until a task uses them.
+
+    Those that a statement `import package` or `import package as name` binds at the file's top level and that
+    something in the file uses: one that is only imported is imported for what its import does.
+    """
+    import ast
+
+    with open(path, "rb") as file:
+        tree = ast.parse(file.read())
+    bound = {
+        alias.asname or alias.name: alias.name
+        for statement in tree.body
+        if isinstance(statement, ast.Import)
+        for alias in statement.names
+        if "." not in alias.name
+    }
+    return {bound[node.id] for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in bound}
 
 
 def read_inline_metadata(path: str) -> dict[str, Any]:
