@@ -3,7 +3,7 @@ PYTHON ?= python3
 export DAG OUT INCLUDE EXCLUDE REQUIREMENTS EXPLAIN BUNDLE BUNDLES
 
 .DEFAULT_GOAL := example
-.PHONY: example bundle install test test-e2e fuzz lint bench parity clean help
+.PHONY: example bundle install test test-e2e soak fuzz lint bench parity clean help
 
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 BUILD := $(HERE)build
@@ -29,6 +29,9 @@ test: $(TEST_ENV)/complete  ## Run the tests: make test [TESTS=tests/test_framin
 
 test-e2e: $(TEST_ENV)/complete  ## Run a whole Airflow with a Dag beside its frozen copy
 	@cd '$(HERE)' && PYTHON='$(PYTHON)' $(TEST_ENV)/bin/python -m pytest -q -m e2e tests $(ARGS)
+
+soak: $(TEST_ENV)/complete  ## Run the tests that take minutes: make soak [ARGS="-k signal"]
+	@cd '$(HERE)' && PYTHON='$(PYTHON)' $(TEST_ENV)/bin/python -m pytest -q tests/soak*.py $(ARGS)
 
 fuzz: $(FUZZ_ENV)/complete  ## Let a fuzzer at every reader of foreign bytes: make fuzz [FUZZ_SECONDS=60] each
 	@cd '$(HERE)' && FUZZ_SECONDS='$(FUZZ_SECONDS)' $(FUZZ_ENV)/bin/python tests/fuzz.py $(ARGS)

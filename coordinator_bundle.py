@@ -64,7 +64,7 @@ class BundleError(Exception):
 # the program is loaded (build_spec.spec), so that the split costs little, and it uses nothing of the rest.
 
 _MARK = ".coordinator_bundle"
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _RLIMIT_CORE = 1, 4, 36, 4
 # Real-time signals that the keeper alone understands: its parent has ended; the supervisor has the outcome.
 _PARENT_GONE, _OUTCOME_DELIVERED = 64, 63
 # Seconds after SIGTERM until the task is told again and until it is killed, fewer than the five of the supervisor.
@@ -89,6 +89,17 @@ def process_control(option: int, value: int) -> bool:
         return _ctypes.call_function(prctl, (option, value, 0, 0, 0)) == 0
     except (ImportError, OSError):
         return False
+
+
+def forbid_core(pid: int) -> None:
+    """Let no core dump be made of a process that is not hidden: its environment may hold connections."""
+    try:
+        import _ctypes
+
+        prlimit = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prlimit")  # type: ignore[arg-type]
+        _ctypes.call_function(prlimit, (pid, _RLIMIT_CORE, bytes(16), None))
+    except (ImportError, OSError):
+        pass
 
 
 def hide_memory() -> None:
@@ -196,7 +207,8 @@ class _Keeper:
         told = process_control(_PR_SET_PDEATHSIG, _PARENT_GONE)
         process_control(_PR_SET_CHILD_SUBREAPER, 1)
         hide_memory()
-        if self.folder is not None:
+        if self.folder is not None and self.parent is not None:
+            forbid_core(self.parent)
             sweep_extractions(self.folder)
         asked_to_end = 0
         remind_at = kill_at = 0.0
@@ -24717,6 +24729,11 @@ def parse_address(flag: str, text: str) -> tuple[str, int]:
         host = host[1:-1]
     if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise UsageError(f"{flag} wants HOST:PORT with a port from 1 to 65535, got {text!r}")
+    if host not in ("localhost", "::1") and not (host.startswith("127.") and host.replace(".", "").isdigit()):
+        raise UsageError(
+            f"{flag} takes an address of this machine only (127.0.0.1, ::1 or localhost), where Airflow's supervisor "
+            f"listens; got {text!r}"
+        )
     return host, int(port)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import struct
@@ -59,7 +60,11 @@ class Run:
             stderr=self.output,
             env=environment,
             user=user,
+            cwd=folder,
         )
+        with contextlib.suppress(OSError, ValueError):
+            # A core dump would be found among what is left.
+            resource.prlimit(self.process.pid, resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     # --- the supervisor's side
 
@@ -231,7 +236,7 @@ def check_nothing_left(folder: Path, patience: float = PATIENCE) -> None:
     end = time.monotonic() + patience
     while (found := left()) and time.monotonic() < end:
         time.sleep(0.005)
-    assert not found
+    assert not found, found
 
 
 def listening(pid: int) -> bool:

@@ -269,6 +269,12 @@ def test_an_address_is_a_host_and_a_port(text: str, address: tuple[str, int]) ->
     assert coordinator_bundle.parse_address("--comm", text) == address
 
 
+@pytest.mark.parametrize("host", ["10.0.0.1", "example.com", "0.0.0.0", "[2001:db8::1]", "127.0.0.1.example.com"])
+def test_a_supervisor_elsewhere_is_refused(host: str) -> None:
+    with pytest.raises(coordinator_bundle.UsageError, match="an address of this machine only"):
+        coordinator_bundle.parse_address("--comm", f"{host}:80")
+
+
 @pytest.mark.parametrize("flag", ["--comm", "--logs"])
 def test_a_bad_address_is_one_line_usage_and_exit_2(flag: str) -> None:
     other = "--logs" if flag == "--comm" else "--comm"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import conformance
@@ -26,3 +27,15 @@ def test_a_proof_that_a_row_names_is_a_test(proof):
     file, _, name = proof.partition("::")
     tree = ast.parse((TESTS / file).read_text())
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_promise_of_what_happens_when_names_a_test():
+    page = (TESTS.parent / "README.md").read_text().partition("\n## What happens when\n")[2].partition("\n## ")[0]
+    rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 10
+    for row in rows:
+        proofs = re.findall(r"`(\w+\.py)::(\w+)`", row)
+        assert proofs, row
+        for file, name in proofs:
+            tree = ast.parse((TESTS / file).read_text())
+            assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, row
