@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -308,7 +309,26 @@ def test_what_a_task_leaves_running_ends_with_it_but_for_what_it_has_detached(bu
 # --- who may look -----------------------------------------------------------------------------------------------------
 
 
-def test_memory_and_extraction_are_nobody_elses_and_nothing_listens(bundle: Path) -> None:
+def is_trusted_by(user: int, run: survival.Run) -> bool:
+    """Whether Airflow's supervisor, running as this user, takes both connections for those of the bundle."""
+    from airflow.sdk.coordinators import _subprocess
+
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):
+            os.setuid(user)
+            known = [
+                _subprocess._is_connection_from_process(each, run.process, verify_timeout=0)
+                for each in (run.comm, run.logs_socket)
+            ]
+            os._exit(all(known))
+        os._exit(2)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code != 2
+    return code == 1
+
+
+def test_memory_and_extraction_are_nobody_elses_and_nothing_listens(airflow: Any, bundle: Path) -> None:
     if os.geteuid():
         pytest.skip("another user can only be had by root")
     nobody = 65534
@@ -324,10 +344,12 @@ def test_memory_and_extraction_are_nobody_elses_and_nothing_listens(bundle: Path
                 task = run.task()
                 # The supervisor looks for the sockets in /proc/PID/fd, which is the user's as long as he may look.
                 assert os.stat(f"/proc/{task}/fd").st_uid == nobody
+                assert is_trusted_by(nobody, run)
                 run.start()
                 while (frame := run.receive()) and frame[1].get("key") != "ready":
                     run.answer(frame)
                 assert os.stat(f"/proc/{task}/fd").st_uid == 0
+                assert not is_trusted_by(nobody, run)
                 for pid in (run.outer(), run.inner(), task):
                     assert not survival.listening(pid)
                 [extraction] = extractions(folder)
