@@ -65,8 +65,8 @@ class BundleError(Exception):
 
 _MARK = ".coordinator_bundle"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _RLIMIT_CORE = 1, 4, 36, 4
-# Real-time signals that the keeper alone understands: its parent has ended; the supervisor has the outcome.
-_PARENT_GONE, _OUTCOME_DELIVERED = 64, 63
+# Real-time signals for the keeper: its parent has ended; the supervisor has the outcome; the task was told to end.
+_PARENT_GONE, _OUTCOME_DELIVERED, _TERMINATED = 64, 63, 62
 # Seconds after SIGTERM until the task is told again and until it is killed, fewer than the five of the supervisor.
 _REMIND_AFTER, _KILL_AFTER = 3.0, 4.5
 # Seconds that what a task has started has from SIGTERM to SIGKILL when the task is gone.
@@ -183,8 +183,17 @@ def bootloader_is_gone() -> bool:
 
 def outcome_delivered() -> None:
     """Tell the keeper that the supervisor has the outcome; without that no exit code of 0 gets past it."""
+    _tell_keeper(_OUTCOME_DELIVERED)
+
+
+def termination_began() -> None:
+    """Tell the keeper that the task ends on a signal, which may have come to this process alone."""
+    _tell_keeper(_TERMINATED)
+
+
+def _tell_keeper(number: int) -> None:
     if _keeper_pid and os.getppid() == _keeper_pid:
-        os.kill(_keeper_pid, _OUTCOME_DELIVERED)
+        os.kill(_keeper_pid, number)
 
 
 class _Keeper:
@@ -230,9 +239,10 @@ class _Keeper:
             if number == _OUTCOME_DELIVERED:
                 self.delivered = True
             elif number not in (0, _PARENT_GONE, _signal.SIGCHLD):
-                self._signal_task(number)
-                if number in (_signal.SIGTERM, _signal.SIGINT) and not asked_to_end:
-                    asked_to_end = number
+                if number != _TERMINATED:
+                    self._signal_task(number)
+                if number in (_signal.SIGTERM, _signal.SIGINT, _TERMINATED) and not asked_to_end:
+                    asked_to_end = number if number != _TERMINATED else _signal.SIGTERM
                     remind_at, kill_at = time.monotonic() + _REMIND_AFTER, time.monotonic() + _KILL_AFTER
         if self.status is None:
             os.kill(self.task, _signal.SIGKILL)
@@ -16889,6 +16899,7 @@ class TaskRunner:
                     self._give_up(name)
                 return
             self.terminated_at = now
+            termination_began()
             log_event("error", f"Received {name}. Terminating the task")
             if self.ti is not None and not self.reported:
                 try:
