@@ -96,7 +96,7 @@ def life(bundle: Path, folder: Path, cut: int, how: int) -> bool:
         if not whole:
             # The last answer may have been cut in two.
             assert run.code == 1, run.everything()
-            assert run.logs[-1]["level"] == "error", run.everything()
+            assert run.errors, run.everything()
         else:
             assert run.acknowledged[-1] == "SucceedTask", run.everything()
     return whole

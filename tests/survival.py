@@ -161,6 +161,10 @@ class Run:
     def outcomes(self) -> list[str]:
         return [body["type"] for body in self.asked if body["type"] in OUTCOMES]
 
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        return [line for line in self.logs if line["level"] in ("error", "critical")]
+
     def everything(self) -> str:
         """All that was said, for the message of a failure and for those that look for a reason."""
         logs = "\n".join(json.dumps(line) for line in self.logs)

@@ -80,7 +80,7 @@ def test_sigterm_runs_what_cleans_up_and_ends_the_children(
         run.serve()
         assert [body.get("key") for body in run.asked[2:4]] == ["cleaned", "closed"]
         assert (run.code, run.outcomes) == (0, [outcome]), run.everything()
-        assert [line["event"] for line in run.logs][-2:] == [
+        assert [line["event"] for line in run.errors] == [
             "Received SIGTERM. Terminating the task",
             "Task failed with exception",
         ]
@@ -94,7 +94,7 @@ def test_a_task_that_ignores_sigterm_is_ended_all_the_same(bundle: Path, tmp_pat
             run.process.terminate()
         goes_on.serve()
         assert (goes_on.code, goes_on.outcomes) == (0, ["RetryTask"]), goes_on.everything()
-        assert goes_on.logs[-1]["event"] == "The task has not ended after SIGTERM; its process ends now"
+        assert goes_on.errors[-1]["event"] == "The task has not ended after SIGTERM; its process ends now"
         deaf.serve()
         assert (deaf.code, deaf.outcomes) == (-signal.SIGKILL, []), deaf.everything()
         assert "The task has not ended in time after SIGTERM and is killed" in deaf.text
@@ -151,7 +151,7 @@ def test_a_full_disk_fails_the_task_that_writes(bundle: Path, folder: Path, smal
     with running(bundle, "fills_the_disk", folder, env={"FULL": str(small_disk)}) as run:
         run.accept().start().serve()
         assert (run.code, run.outcomes) == (0, ["RetryTask"]), run.everything()
-        assert "No space left on device" in run.logs[-1]["exception"][0]["exc_value"]
+        assert "No space left on device" in run.errors[-1]["exception"][0]["exc_value"]
     check_nothing_left(folder)
 
 
@@ -196,8 +196,8 @@ def test_a_comm_socket_that_ends_at_a_frame_ends_the_task(bundle: Path, folder: 
         assert run.code == 1, run.everything()
         run.check_truth()
         assert run.outcomes == (["SucceedTask"] if after == 3 else []), run.everything()
-        last = run.logs[-1]
-        assert last["level"] == "error" and "supervisor" in last["event"] + last.get("error", ""), run.everything()
+        last = run.errors[-1]
+        assert "supervisor" in last["event"] + last.get("error", ""), run.everything()
     check_nothing_left(folder)
 
 
@@ -250,7 +250,7 @@ def test_answers_that_are_not_those_awaited_never_make_a_success_of_nothing(
             assert (run.code, run.outcomes) == (0, ["SucceedTask"]), run.everything()
         else:
             assert run.code == 1 and "SucceedTask" not in run.types, run.everything()
-            assert run.logs[-1]["level"] == "error"
+            assert run.errors, run.everything()
     check_nothing_left(folder)
 
 
@@ -266,7 +266,7 @@ def test_an_error_in_answer_to_an_outcome(bundle: Path, folder: Path, task_id: s
             run.answer(frame, ERROR if frame[1]["type"] in survival.OUTCOMES else None)
         run.finish()
         assert run.code == code, run.everything()
-        assert run.logs[-1]["event"] == "Failed to report terminal task state to supervisor"
+        assert run.errors[-1]["event"] == "Failed to report terminal task state to supervisor"
     check_nothing_left(folder)
 
 
