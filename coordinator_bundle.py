@@ -19812,7 +19812,7 @@ class LocalInstance:
         return self.place if self.run.is_first else f"{self.run.dag.dag_id}/{self.place}"
 
     def move(self, state: str | None) -> None:
-        self.state = state
+        self.state = None if state is None else str.__str__(state)
         self.run.dirty = True
         self.run.on_change(self)
 
@@ -20922,6 +20922,10 @@ class _LocalTask:
             frame = encode_response(request_id, None if answer is None else answer.to_body())
         except AirflowRuntimeError as refusal:
             frame = encode_response(request_id, None, refusal.error.to_body())
+        except Exception as error:
+            # Like a fault of the API server: the task's business, not the end of the run.
+            failure = _api_failure(500, f"{type(error).__name__}: {error}")
+            frame = encode_response(request_id, None, failure.error.to_body())
         self._send(frame)
 
     def _take_lines(self, name: str, data: bytes) -> None:
@@ -20955,6 +20959,19 @@ class _LocalTask:
         for name, line in self.rest.items():
             if line:
                 self._take_line(name, line)
+
+    def end(self) -> None:
+        """End the process when nobody serves it any more."""
+        import signal
+        import subprocess
+
+        self.collect()
+        self.signal(signal.SIGTERM)
+        try:
+            self.process.wait(LOCAL_GRACE)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
 
     def signal(self, number: int) -> None:
         """Send a signal: SIGKILL to all that the task has started, others, like Airflow, to the process alone."""
@@ -21018,6 +21035,7 @@ class LocalSupervisor:
         self.triggers: Any = None  # an event loop in a thread
         self.fired: list[tuple[LocalInstance, int, Any]] = []
         self.questions = LocalQuestions(self, replies or {})
+        self.signals: list[int] = []
         self.interrupted = 0
         self.killing: float | None = None
         self.wake_read, self.wake_write = os.pipe()
@@ -21037,7 +21055,7 @@ class LocalSupervisor:
         self.add(first)
         handlers: dict[int, Any] = {signal.SIGCHLD: lambda *_: None}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            handlers[number] = lambda number, frame: self._interrupt(number)
+            handlers[number] = self._on_signal
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         old_wakeup = signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
         self.selector.register(self.wake_read, 1, lambda events: self._drain())
@@ -21049,9 +21067,7 @@ class LocalSupervisor:
                 self.view.refresh()
         finally:
             for task in self.tasks:
-                task.signal(signal.SIGKILL)
-                task.process.wait()
-                task.collect()
+                task.end()
             signal.set_wakeup_fd(old_wakeup)
             for each, handler in before.items():
                 signal.signal(each, handler)
@@ -21071,6 +21087,11 @@ class LocalSupervisor:
             return  # Closed by what came before it in the same round.
         if current.fileobj is key.fileobj:
             current.data(events)
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if self.signals and number == 2:
+            raise KeyboardInterrupt  # The loop does not come round: a callback of the Dag holds it up.
+        self.signals.append(number)
 
     def _interrupt(self, number: int) -> None:
         import signal
@@ -21113,6 +21134,8 @@ class LocalSupervisor:
         """Do all that needs no waiting; False when everything has ended."""
         import signal
 
+        while self.signals:
+            self._interrupt(self.signals.pop(0))
         if self.interrupted:
             if self.killing is not None and time.monotonic() >= self.killing:
                 for task in self.tasks:
@@ -21725,15 +21748,6 @@ class LocalQuestions:
 
 # --- what a person sees -----------------------------------------------------------------------------------------------
 
-_STATE_COLOURS = {
-    "success": "32", "failed": "31", "upstream_failed": "33", "skipped": "35", "removed": "2", "running": "36",
-    "up_for_retry": "33", "up_for_reschedule": "36", "deferred": "36", "awaiting_input": "1;33", "scheduled": "2",
-}  # fmt: skip
-_STATE_SIGNS = {
-    "success": "✔", "failed": "✘", "upstream_failed": "⊘", "skipped": "»", "removed": "-", "running": "▶",
-    "up_for_retry": "↻", "up_for_reschedule": "◷", "deferred": "◷", "awaiting_input": "?", "scheduled": "·",
-}  # fmt: skip
-_PLAIN_SIGNS = {**dict.fromkeys(_STATE_SIGNS, "-"), "success": "+", "failed": "x", "running": ">"}
 # Fields of a log record that say nothing here: what every line of a task carries, and what is shown otherwise.
 _QUIET_FIELDS = frozenset(
     "event level logger timestamp exception ti_id dag_id task_id run_id try_number map_index filename lineno".split()
@@ -21761,16 +21775,6 @@ def _cells(text: str) -> int:
     return sum(
         0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
     )
-
-
-def _fitted(text: str, width: int) -> str:
-    """Cut a text to a number of columns, without what moves the cursor."""
-    text = "".join(each if each.isprintable() else " " for each in text)
-    if _cells(text) <= width:
-        return text
-    while text and _cells(text) > width - 1:
-        text = text[: -max(1, (_cells(text) - width) // 2)]
-    return f"{text}…"
 
 
 def _format_traceback(errors: Any) -> str:
@@ -21803,20 +21807,33 @@ class LocalView:
 
     seconds_between = 0.0  # redraw so often; 0 for never
 
-    def __init__(self, stream: Any, colour: bool, unicode: bool) -> None:
+    def __init__(self, stream: Any, colour: bool, plain: bool) -> None:
+        needs_section("Graph")
         self.stream = stream
-        self.colour = colour
-        self.signs = _STATE_SIGNS if unicode else _PLAIN_SIGNS
-        self.unicode = unicode
+        self.colour, self.plain = colour, plain
+        self.cut = "..." if plain else "…"
         self.runs: list[LocalRun] = []
         self.width = 0
         self.question: str | None = None
+
+    def fitted(self, text: str, width: int) -> str:
+        """Cut a text to a number of columns, without what moves the cursor."""
+        text = "".join(each if each.isprintable() else " " for each in text)
+        if _cells(text) <= width:
+            return text
+        while text and _cells(text) > width - len(self.cut):
+            text = text[: -max(1, (_cells(text) - width) // 2)]
+        return text + self.cut
+
+    def state_colour(self, state: str | None) -> str:
+        """Return the colour of a state, the one that `--graph` draws it in; dim for one that says nothing yet."""
+        return _STATE_LOOKS[state][2] if state in _STATE_LOOKS else "2"
 
     def paint(self, text: str, code: str | None) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
 
     def write(self, text: str) -> None:
-        self.stream.write(text if self.unicode else text.encode("ascii", "replace").decode())
+        self.stream.write(text)
         self.stream.flush()
 
     def started(self, run: LocalRun) -> None:
@@ -21828,7 +21845,7 @@ class LocalView:
         state = instance.state
         if state in _LOCAL_DONE or state in ("up_for_retry", "deferred", "awaiting_input"):
             took = f" in {_duration(instance.seconds)}" if instance.began is not None and state in _LOCAL_DONE else ""
-            self.line(instance, self.paint(f"{str.__str__(state)}{took}", _STATE_COLOURS.get(str(state))))
+            self.line(instance, self.paint(f"{state}{took}", self.state_colour(state)))
 
     def line(self, instance: LocalInstance, text: str) -> None:
         self.say(f"{self.paint(instance.label.ljust(self.width), '1')} | {text}")
@@ -21883,7 +21900,7 @@ class LocalView:
                     self._print_failure(instance)
         for run in self.runs:
             state = run.state or "interrupted"
-            colour = _STATE_COLOURS.get(state, "33")
+            colour = self.state_colour(run.state or "up_for_retry")
             reason = f": {run.reason}" if run.reason else ""
             self.say(f"{run.dag.dag_id}: {self.paint(state, f'1;{colour}')} in {_duration(seconds)}{reason}")
 
@@ -21910,8 +21927,8 @@ class LocalView:
         columns = _terminal_width()
         room = max(20, columns - sum(widths) - 21) if columns else 60
         for label, state, colour, attempts, took, shown in rows:
-            painted = self.paint(f"{state:{widths[1]}}", _STATE_COLOURS.get(str(colour)))
-            self.say(f"{label:{widths[0]}}  {painted}  {attempts:>5}  {took:>8}  {_fitted(shown, room)}".rstrip())
+            painted = self.paint(f"{state:{widths[1]}}", self.state_colour(colour))
+            self.say(f"{label:{widths[0]}}  {painted}  {attempts:>5}  {took:>8}  {self.fitted(shown, room)}".rstrip())
         self.say("")
 
     @staticmethod
@@ -21950,8 +21967,8 @@ class LiveView(LocalView):
 
     seconds_between = 0.1
 
-    def __init__(self, stream: Any, colour: bool, unicode: bool) -> None:
-        super().__init__(stream, colour, unicode)
+    def __init__(self, stream: Any, colour: bool, plain: bool) -> None:
+        super().__init__(stream, colour, plain)
         self.drawn = 0  # lines that stand below the last lasting line
         self.began = time.monotonic()
         self.last: dict[tuple[int, str], str] = {}
@@ -22015,15 +22032,16 @@ class LiveView(LocalView):
             shown = [row for i, row in enumerate(rows) if i in kept]
         width = min(max((len(row[0]) for row in rows), default=0), max(12, columns // 3))
         room_for_state = max([9, *(len(row[2]) for row in rows)])
-        lines = [self.paint(_fitted(head, columns), "1")]
+        lines = [self.paint(self.fitted(head, columns), "1")]
         for label, state, word, took, last in shown:
-            colour = _STATE_COLOURS.get(str(state), "2")
+            colour = self.state_colour(state)
             # Ids of a group differ at their end.
-            name = label.ljust(width) if len(label) <= width else f"…{label[1 - width :]}"
-            sign = self.signs.get(str(state), " ")
+            name = label.ljust(width) if len(label) <= width else f"{self.cut}{label[len(self.cut) - width :]}"
+            sign = (_STATE_LOOKS[state][self.plain] if state in _STATE_LOOKS else "").ljust(3 if self.plain else 2)
             word = word.ljust(room_for_state)
-            text = f"{self.paint(sign, colour)} {name}  {self.paint(word, colour)} {took:>9}  "
-            lines.append(text + self.paint(_fitted(last, columns - _cells(name) - len(word) - 16), "2"))
+            text = f"{self.paint(sign, colour)}{name}  {self.paint(word, colour)} {took:>9}  "
+            room_for_last = columns - len(sign) - _cells(name) - len(word) - 14
+            lines.append(text + self.paint(self.fitted(last, room_for_last), "2"))
         if len(shown) < len(rows):
             lines.append(self.paint(f"  and {len(rows) - len(shown)} more", "2"))
         return lines
@@ -22031,7 +22049,7 @@ class LiveView(LocalView):
     def _row(self, run: LocalRun, task_id: str, instances: list[LocalInstance]) -> tuple[str, Any, str, str, str]:
         states = {each.state for each in instances}
         state = next(each for each in _ROW_STATES if each in states)
-        word = str.__str__(state or "")
+        word = state or ""
         label = task_id
         if instances[0].map_index >= 0:
             done = sum(each.state in _LOCAL_DONE for each in instances)
@@ -22173,10 +22191,9 @@ def _report(run: LocalRun) -> dict[str, Any]:
 
 def _make_view(as_json: bool) -> LocalView:
     stream = sys.stderr if as_json else sys.stdout
-    unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    colour, plain = terminal_looks()
     live = not as_json and os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
-    colour = live and not os.environ.get("NO_COLOR")
-    return LiveView(stream, colour, unicode) if live else LocalView(stream, colour, unicode)
+    return LiveView(stream, colour, plain) if live else LocalView(stream, colour and not as_json, plain)
 
 
 def _show_own_log(view: LocalView, line: bytes) -> None:

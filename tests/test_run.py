@@ -17,149 +17,7 @@ import parity
 import pytest
 from building import REPO, environment
 
-DAG_FILE = """
-from datetime import datetime, timedelta
-import os
-import time
-
-from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLEntryOperator
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, BaseOperator, Connection, Param, Variable, dag, task
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
-START = datetime(2026, 1, 1)
-
-
-class OwnTrigger(BaseTrigger):
-    def __init__(self, word):
-        super().__init__()
-        self.word = word
-
-    def serialize(self):
-        return f"{__name__}.OwnTrigger", {"word": self.word}
-
-    async def run(self):
-        if self.word == "break":
-            raise RuntimeError("the trigger broke")
-        if self.word == "sleep":
-            import asyncio
-            await asyncio.sleep(60)
-        yield TriggerEvent(self.word.upper())
-
-
-class Waits(BaseOperator):
-    def __init__(self, *, trigger, limit=None, **kwargs):
-        super().__init__(**kwargs)
-        self.trigger, self.limit = trigger, limit
-
-    def execute(self, context):
-        self.defer(trigger=self.trigger, method_name="resume", timeout=self.limit)
-
-    def resume(self, context, event=None):
-        return event
-
-
-@task
-def say(*values):
-    print("saying", values)
-    return list(values)
-
-
-@task
-def broken():
-    raise ValueError("no such table: orders")
-
-
-@task
-def sleeps():
-    print("asleep as", os.getpid())
-    time.sleep(60)
-
-
-with DAG("good", schedule=None, start_date=START):
-    say("hello")
-
-with DAG("bad", schedule=None, start_date=START):
-    broken() >> say.override(task_id="never")("x")
-
-with DAG("secrets", schedule=None, start_date=START):
-    @task
-    def reveal():
-        found = Connection.get("store")
-        print("password is", found.password)
-        return [Variable.get("colour"), Variable.get("shape", default="round"), found.host, found.port]
-
-    reveal()
-
-with DAG("asks_for", schedule=None, start_date=START, params={"many": Param(type="integer", minimum=1)}):
-    @task
-    def show(params):
-        return params["many"]
-
-    show()
-
-with DAG("sleepy", schedule=None, start_date=START):
-    sleeps() >> say.override(task_id="after_sleep")("x")
-
-with DAG("limited", schedule=None, start_date=START, dagrun_timeout=timedelta(seconds=2)):
-    sleeps() >> say.override(task_id="after_sleep")("x")
-
-with DAG("retries", schedule=None, start_date=START):
-    broken.override(retries=2, retry_delay=timedelta(hours=3))()
-
-with DAG("people", schedule=None, start_date=START):
-    approve = ApprovalOperator(task_id="approve", subject="Ship it?")
-    fill = HITLEntryOperator(task_id="fill", subject="How many?", params={"many": Param(3, type="integer")})
-    approve >> say.override(task_id="shipped")("shipped")
-    fill
-
-with DAG("defers", schedule=None, start_date=START):
-    Waits(task_id="own", trigger=OwnTrigger("word"))
-    Waits(task_id="breaks", trigger=OwnTrigger("break"))
-    Waits(task_id="late", trigger=OwnTrigger("sleep"), limit=timedelta(seconds=0.2))
-
-with DAG("triggers", schedule=None, start_date=START):
-    TriggerDagRunOperator(
-        task_id="trigger", trigger_dag_id="good", trigger_run_id="told", wait_for_completion=True, poke_interval=0
-    )
-
-with DAG("triggers_elsewhere", schedule=None, start_date=START):
-    TriggerDagRunOperator(task_id="trigger", trigger_dag_id="not_here")
-
-with DAG("mapped", schedule=None, start_date=START):
-    @task
-    def numbers():
-        return [1, 2]
-
-    @task
-    def square(n):
-        return n * n
-
-    @task
-    def total(values):
-        return sum(values)
-
-    total(square.expand(n=numbers()))
-
-with DAG("dies", schedule=None, start_date=START):
-    @task
-    def dies():
-        os._exit(3)
-
-    @task
-    def killed():
-        os.kill(os.getpid(), 9)
-
-    dies(), killed()
-"""
-
-
-@pytest.fixture(scope="module")
-def dag_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("dags") / "people.py"
-    path.write_text(DAG_FILE)
-    return path
+DAGS = Path(__file__).parent / "dags"
 
 
 def from_source(*dag_files: Path) -> list[str]:
@@ -167,9 +25,9 @@ def from_source(*dag_files: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def program(dag_file: Path, make_bundle: Callable[..., Path]) -> list[str]:
+def program(make_bundle: Callable[..., Path]) -> list[str]:
     """The command that a user types before `--run`: a bundle."""
-    return [str(make_bundle("runs.py", str(dag_file)))]
+    return [str(make_bundle("runs.py", "runs_told.py"))]
 
 
 Runs = Callable[..., "Ran"]
@@ -245,9 +103,9 @@ def test_variables_and_connections_come_from_flags_files_and_the_environment(run
     assert from_environment.result("reveal") == ["blue", "round", "h", 5]
 
 
-def test_the_module_runs_a_dag_file_as_a_bundle_does(program: list[str], dag_file: Path) -> None:
+def test_the_module_runs_a_dag_file_as_a_bundle_does(program: list[str]) -> None:
     reports = []
-    for command in (program, from_source(dag_file)):
+    for command in (program, from_source(DAGS / "runs_told.py")):
         done = subprocess.run(
             [*command, "--run", "mapped", "--json"], capture_output=True, text=True, env=environment(), timeout=120
         )
@@ -401,6 +259,22 @@ def test_ended_from_outside_it_ends_its_tasks_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_when_nobody_reads_any_more_it_ends_its_tasks_and_leaves_nothing(program: list[str], tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*program, "--run", "sleepy"], stdout=subprocess.PIPE, text=True, env=environment(TMPDIR=str(tmp_path))
+    ) as process:
+        assert process.stdout is not None
+        seen = ""
+        while "asleep as" not in seen:
+            line = process.stdout.readline()
+            assert line, seen
+            seen += line
+        process.stdout.close()
+        assert process.wait(60) == 1
+    assert not is_alive(task_pid(seen))
+    assert list(tmp_path.iterdir()) == []
+
+
 def task_pid(text: str) -> int:
     return int(text.split("asleep as ")[1].split()[0])
 
@@ -475,7 +349,7 @@ CASES = [("runs", dag_id) for dag_id in OWN] + [(file, dag_id) for dag_id, file 
 
 
 def file_of(name: str) -> Path:
-    own = Path(__file__).parent / "dags" / f"{name}.py"
+    own = DAGS / f"{name}.py"
     return own if own.exists() else next(path for path in parity.example_files() if path.stem == name)
 
 
