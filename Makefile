@@ -3,17 +3,20 @@ PYTHON ?= python3
 export DAG OUT INCLUDE EXCLUDE REQUIREMENTS EXPLAIN BUNDLE BUNDLES
 
 .DEFAULT_GOAL := example
-.PHONY: example bundle install test test-e2e soak fuzz lint bench parity clean help
+.PHONY: example bundle install test test-e2e soak compat fuzz lint bench parity clean help
 
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 BUILD := $(HERE)build
 MODULE := exec env PYTHONPATH='$(HERE)' $(PYTHON) -c
-TEST_ENV := $(BUILD)/test-env
+# Another PYTHON has environments of its own.
+OTHER := $(subst /,_,$(addprefix -,$(filter-out python3,$(firstword $(PYTHON)))))
+TEST_ENV := $(BUILD)/test-env$(OTHER)
 LINT_ENV := $(BUILD)/lint-env
-FUZZ_ENV := $(BUILD)/fuzz-env
+FUZZ_ENV := $(BUILD)/fuzz-env$(OTHER)
 TESTS ?= tests
 ARGS ?=
 FUZZ_SECONDS ?= 60
+AIRFLOWS ?= 3.3.0 3.3.1 3.3.2
 
 example:  ## Build and list the Dag files beside the module, or an example when there is none
 	@$(MODULE) 'import coordinator_bundle as b; raise SystemExit(b.build_example())'
@@ -32,6 +35,10 @@ test-e2e: $(TEST_ENV)/complete  ## Run a whole Airflow with a Dag beside its fro
 
 soak: $(TEST_ENV)/complete  ## Run the tests that take minutes: make soak [ARGS="-k signal"]
 	@cd '$(HERE)' && PYTHON='$(PYTHON)' $(TEST_ENV)/bin/python -m pytest -q tests/soak*.py $(ARGS)
+
+compat: $(AIRFLOWS:%=$(BUILD)/compat-%$(OTHER)/complete)  ## Run the same bundles under each Airflow: AIRFLOWS="3.3.0 3.3.1"
+	@cd '$(HERE)' && for airflow in $(AIRFLOWS); do echo "under Airflow $$airflow"; PYTHON='$(PYTHON)' \
+	$(BUILD)/compat-$$airflow$(OTHER)/bin/python -m pytest -q tests/test_airflow.py $(ARGS) || exit 1; done
 
 fuzz: $(FUZZ_ENV)/complete  ## Let a fuzzer at every reader of foreign bytes: make fuzz [FUZZ_SECONDS=60] each
 	@cd '$(HERE)' && FUZZ_SECONDS='$(FUZZ_SECONDS)' $(FUZZ_ENV)/bin/python tests/fuzz.py $(ARGS)
@@ -69,6 +76,11 @@ $(LINT_ENV)/complete: tests/requirements-lint.txt
 
 $(FUZZ_ENV)/complete: tests/requirements-fuzz.txt
 	@$(call environment,$(FUZZ_ENV),tests/requirements-fuzz.txt)
+
+$(BUILD)/compat-%$(OTHER)/complete: tests/requirements.txt
+	@mkdir -p '$(BUILD)' && sed -e 's/^apache-airflow==.*/apache-airflow==$*/' -e '/^apache-airflow-task-sdk==/d' \
+	'$(HERE)tests/requirements.txt' > '$(BUILD)/requirements-$*.txt'
+	@$(call environment,$(BUILD)/compat-$*$(OTHER),$(BUILD)/requirements-$*.txt)
 
 # A virtual environment with what a requirements file names, new when the file or the Python changes; the mark comes last.
 # What pip or uv say is shown when they fail.

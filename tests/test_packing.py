@@ -90,21 +90,83 @@ def test_every_changed_byte_of_source_manifest_and_trailer_is_refused(bundle: Pa
             assert not accepted_by_us(bundle), f"byte {position - start} of {len(data) - start}, ^ {flip:#x}"
 
 
-def test_changed_bytes_of_the_program_are_refused(bundle: Path) -> None:
+def test_a_thousand_changed_bytes_of_the_program_are_refused(bundle: Path) -> None:
     data = bundle.read_bytes()
     start = cb.read_bundle(str(bundle)).source_start
-    for position in random.Random(3).sample(range(start), 200):
+    for position in random.Random(3).sample(range(start), 1000):
         changed = bytearray(data)
         changed[position] ^= 1
         bundle.write_bytes(changed)
         assert not accepted_by_us(bundle)
 
 
+def test_airflow_refuses_every_changed_byte_of_program_and_trailer(coordinator, bundle: Path) -> None:
+    data = bundle.read_bytes()
+    start = cb.read_bundle(str(bundle)).source_start
+    positions = random.Random(4).sample(range(start), 300) + list(range(len(data) - cb.TRAILER_SIZE, len(data)))
+    for position in positions:
+        changed = bytearray(data)
+        changed[position] ^= 0x11
+        bundle.write_bytes(changed)
+        assert not accepted_by_airflow(coordinator, bundle), position
+
+
 def test_every_truncation_is_refused(bundle: Path) -> None:
     data = bundle.read_bytes()
-    for length in range(len(data) - 1, -1, -7):
-        bundle.write_bytes(data[:length])
+    for length in range(len(data) - 1, -1, -1):
+        os.truncate(bundle, length)
         assert not accepted_by_us(bundle)
+    for start in (1, 64, len(data) // 2):
+        bundle.write_bytes(data[start:])
+        assert not accepted_by_us(bundle)
+    bundle.write_bytes(data + b"\n")
+    assert not accepted_by_us(bundle)
+
+
+def test_what_is_no_file_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        assert not accepted_by_us(path)
+
+
+def test_packing_killed_at_any_point_leaves_the_old_bundle_or_the_new(coordinator, bundle: Path, program: Path) -> None:
+    """A child kills itself before the first line of the packer, before the second, and so on to the last."""
+    old = bundle.read_bytes()
+    cb.append_trailer(str(program), b"# other\n", MANIFEST, str(bundle))
+    new = bundle.read_bytes()
+    seen = set()
+    for last in range(1, 10_000):
+        for path in bundle.parent.iterdir():
+            path.unlink()
+        bundle.write_bytes(old)
+        bundle.chmod(0o755)
+        child = os.fork()
+        if not child:
+            left = last
+
+            def trace(frame, event, argument):
+                nonlocal left
+                if frame.f_code is not cb.append_trailer.__code__:
+                    return None
+                left -= event == "line"
+                if left == 0:
+                    os.kill(os.getpid(), 9)
+                return trace
+
+            sys.settrace(trace)
+            cb.append_trailer(str(program), b"# other\n", MANIFEST, str(bundle))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        content = bundle.read_bytes()
+        assert content in (old, new), last
+        seen.add(content)
+        for path in bundle.parent.iterdir():
+            # What a killed packer leaves beside it is no bundle to Airflow before it is a whole one.
+            assert path.read_bytes() in (old, new) or not accepted_by_airflow(coordinator, path)
+            assert not os.access(path, os.X_OK) or accepted_by_us(path)
+        if not status:
+            break
+    assert last > 20 and seen == {old, new}
 
 
 @settings(max_examples=150, deadline=None)
