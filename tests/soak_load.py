@@ -3,4 +3,4 @@
 import os
 
 os.environ["SOAK"] = "1"
-from test_load import *  # noqa: E402, F403
+from test_load import *  # noqa: F403

@@ -208,7 +208,7 @@ def test_no_name_that_a_bundle_answers_for_builds_more_than_data() -> None:
                     value = cb.deserialize_value(wrapped(f"{module}.{name}", data))
                 except cb.SerdeError:
                     continue
-                assert type(value) in kinds or hasattr(value, "serialize"), (module, name, data)
+                assert isinstance(value, cb.Message) or type(value) in kinds or hasattr(value, "serialize")
     assert "antigravity" not in sys.modules
 
 
