@@ -16523,9 +16523,13 @@ def adopt_deployment(folders: Iterable[str]) -> None:
     _adopt_listeners(folders)
 
 
-def _import_frozen(path: str, folders: Iterable[str]) -> Any:
+def _prepare_imports(folders: Iterable[str]) -> None:
     sys.path[:0] = [folder for folder in folders if folder not in sys.path]
     airflow_modules.install()
+
+
+def _import_frozen(path: str, folders: Iterable[str]) -> Any:
+    _prepare_imports(folders)
     return import_string(path)
 
 
@@ -16555,13 +16559,14 @@ def _adopt_listeners(folders: Iterable[str]) -> None:
             if not name.endswith(".py") or not _mentions_listeners(path):
                 continue
             module = os.path.relpath(path, plugins)[:-3].replace(os.sep, ".").removesuffix(".__init__")
+            _prepare_imports(folders)
             for candidate in (module, f"plugins.{module}"):
                 try:
-                    _register_listeners(_import_frozen(candidate, folders))
+                    _register_listeners(__import__(candidate, fromlist=["*"]))
                     break
-                except ImportError:
-                    pass
                 except Exception as error:
+                    if isinstance(error, ModuleNotFoundError) and candidate.startswith(error.name or "?"):
+                        continue
                     log_event("error", f"Failed to import plugin {path}", exc_info=error)
                     break
             else:

@@ -612,10 +612,92 @@ def test_classes_of_the_dag_file_pass_between_bundle_and_airflow(
     assert taken[0].state == state
 
 
+# pandas and pyarrow would make the build twice as long, so that pair is not frozen in here.
+@pytest.mark.parametrize(
+    "kind", ["objects", "numbers", "path", pytest.param("frame", marks=pytest.mark.only("script"))]
+)
+def test_values_of_packages_pass_between_bundle_and_airflow(airflow: Any, run: Run, kind: str) -> None:
+    """attrs, pydantic, numpy, pandas and storage paths, frozen in with the Dag file that declares them."""
+    from conftest import DAGS
+
+    def both(task_id: str, **options: Any) -> list[Any]:
+        place = "with_values.py", "with_values", task_id
+        return [run(*place, **options), airflow.run_task(None, DAGS / place[0], *place[1:], **options)]
+
+    made = both(f"makes_{kind}")
+    assert_same(airflow, *made)
+    for value in (made[0].xcom(), made[1].xcom()):
+        taken = both(f"takes_{kind}", xcoms={f"makes_{kind}": value})
+        assert [each.state for each in taken] == ["success", "success"], taken[0].log()
+        assert taken[0].xcom() == taken[1].xcom()
+
+
 def test_a_number_that_json_does_not_have_is_named_with_its_place(both: Run) -> None:
     failed = both("parity_values.py", "parity_values", "not_finite")[0].record("Task failed with exception")
     assert "SetXCom.value: the number nan does not exist in JSON" in json.dumps(failed["error_detail"])
     assert "$.a[1]" in json.dumps(failed["error_detail"])
+
+
+@pytest.fixture
+def backends(airflow: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module of `parity_backends.py` as this process, and Airflow's runner in it, has it."""
+    from conftest import DAGS
+
+    monkeypatch.syspath_prepend(str(DAGS))
+    import parity_backends
+
+    return parity_backends
+
+
+def test_an_xcom_backend_that_is_frozen_in_is_used(
+    airflow: Any, both: Run, backends: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.execution_time import task_runner, xcom
+
+    env = {"AIRFLOW__CORE__XCOM_BACKEND": "parity_backends.MarkingXCom"}
+    # Airflow looks once, when it is imported.
+    monkeypatch.setattr(xcom, "XCom", backends.MarkingXCom)
+    monkeypatch.setattr(task_runner, "XCom", backends.MarkingXCom)
+    ours, theirs = both("parity_values.py", "parity_values", "stored", xcoms={("stored", "old"): 1}, env=env)
+    assert_same(airflow, ours, theirs)
+    assert ours.xcom("mine")["value"] == {"a": 1}
+    assert ours.api.variables["pulled"] == "['read', {'a': 1}]"
+    assert ours.api.variables["purged"] == "1"
+
+
+def test_a_secrets_backend_that_is_frozen_in_is_asked_first(airflow: Any, both: Run, backends: Any) -> None:
+    from airflow.sdk.configuration import clear_secrets_backends_cache
+
+    env = {
+        "AIRFLOW__WORKERS__SECRETS_BACKEND": "parity_backends.Vault",
+        "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS": '{"prefix": "vault"}',
+        "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARG__SUFFIX": "!",
+        "AIRFLOW_VAR_FROM_BACKEND": "from the environment",
+    }
+    try:
+        ours, theirs = both("parity_values.py", "parity_values", "secrets", env=env)
+    finally:
+        clear_secrets_backends_cache()
+    assert_same(airflow, ours, theirs)
+    assert ours.xcom() == ["vault from_backend!", "some text", "default", "vault.example", "db.example"]
+
+
+@pytest.mark.parametrize("task_id", ["stored", "fails", "skips"])
+def test_listeners_that_are_frozen_in_hear_what_they_hear_in_airflow(
+    airflow: Any, both: Run, backends: Any, tmp_path: Path, task_id: str
+) -> None:
+    from airflow.sdk.listener import get_listener_manager
+
+    # The bundle finds the plugin where a worker has it, and takes its own copy.
+    (tmp_path / "parity_backends.py").write_text(Path(backends.__file__).read_text())
+    get_listener_manager().add_listener(backends)
+    try:
+        env = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(tmp_path)}
+        ours, theirs = both("parity_values.py", "parity_values", task_id, env=env)
+    finally:
+        get_listener_manager().clear()
+    assert_same(airflow, ours, theirs)
+    assert ours.api.variables["before_stopping"] == "TaskRunnerMarker"
 
 
 def test_native_templates_are_the_values_they_are_in_airflow(airflow: Any, both: Run) -> None:

@@ -1552,6 +1552,20 @@ def test_what_a_bundle_only_goes_without_is_one_warning(tmp_path: Path, env: dic
     assert len(warnings) == (words is not None) and all(words in each for each in warnings)  # type: ignore[operator]
 
 
+def test_a_plugin_whose_listeners_are_not_frozen_in_is_one_warning(tmp_path: Path) -> None:
+    plugins = tmp_path / "home" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "silent.py").write_text("macros = []\n")
+    for name in ("lineage_of_ours", "audit_of_ours"):
+        (plugins / f"{name}.py").write_text("listeners = []\n")
+    task = Task(tmp_path, python_task("pass"), env={"AIRFLOW_HOME": str(tmp_path / "home")})
+    task.send([0, startup(), None])
+    task.serve()
+    assert (task.outcome, task.code) == (SUCCESS, 0)
+    (warning,) = [each["event"] for each in task.logs if each["level"] == "warning"]
+    assert "audit_of_ours.py" in warning and "lineage_of_ours.py" in warning and "silent.py" not in warning
+
+
 @pytest.mark.parametrize(
     ("change", "policy", "state", "warns"),
     [("", "", "success", False), ("# newer\n", "", "success", True), ("# newer\n", "fail", "failed", False)],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from airflow.sdk import Variable, dag, get_current_context, task
+import parity_backends
+from airflow.sdk import Connection, Variable, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.serde import allow_class
 
 
@@ -80,7 +82,17 @@ def parity_values():
 
     @task
     def secrets():
-        return [Variable.get("from_backend"), Variable.get("text"), Variable.get("failing", "default")]
+        found = [Variable.get("from_backend"), Variable.get("text"), Variable.get("failing", "default")]
+        Variable.set("from_backend", "new")
+        return [*found, Connection.get("in_vault").host, Connection.get("warehouse").host]
+
+    @task
+    def fails():
+        raise ValueError("for the listeners")
+
+    @task
+    def skips():
+        raise AirflowSkipException
 
     made = makes()
     takes(made)
@@ -90,6 +102,8 @@ def parity_values():
     shows_not_finite(float("inf"))
     stored()
     secrets()
+    fails()
+    skips()
 
 
 parity_values()
