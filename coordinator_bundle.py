@@ -5923,6 +5923,7 @@ _OPERATOR_CONVERTERS: dict[str, Callable[[Any], Any]] = {
     ),
     "inlets": _as_list,
     "outlets": _as_list,
+    "resources": lambda value: None if value is None else airflow_name("Resources")(**value),
     "params": lambda value: value if isinstance(value, ParamsDict) else ParamsDict(value),  # type: ignore[misc]
     "executor_config": lambda value: value or {},
     "pool": lambda value: "default_pool" if value is None else value,
@@ -6097,6 +6098,12 @@ class BaseOperator(AbstractOperator):
         merged = _merged_default_args({"dag": dag, "task_group": task_group, "default_args": default_args})
         if not self._from_mapped:
             params = _merged_params(dag, kwargs.pop("params", None), default_args)
+            if merged.get("params"):
+                # Those of a group join on the way from one __init__ to that of its base; without a way they fill a gap.
+                if type(self).__init__ is not BaseOperator.__init__:
+                    params.update(ParamsDict(merged["params"]).copy_from("task"))
+                elif not params:
+                    params = ParamsDict(merged["params"])
         else:
             params = kwargs.pop("params", None) or ParamsDict()
         own["params"] = params if isinstance(params, ParamsDict) else ParamsDict(params)
@@ -6507,12 +6514,13 @@ class MappedOperator(AbstractOperator):
         self.params = params
         self.partial_kwargs = partial_kwargs
         for name, convert in _OPERATOR_CONVERTERS.items():
-            if name in partial_kwargs:
+            if name in partial_kwargs and (name != "resources" or python_callable is not None):
                 partial_kwargs[name] = convert(partial_kwargs[name])
         if partial_kwargs.get("pool_slots", 1) < 1:
             where = f" in dag {dag.dag_id}" if dag else ""
             raise ValueError(f"pool slots for {task_id}{where} cannot be less than 1")
-        if partial_kwargs.get("wait_for_downstream"):
+        # Of a class, Airflow leaves this to the instances, as the resources above.
+        if partial_kwargs.get("wait_for_downstream") and python_callable is not None:
             partial_kwargs["depends_on_past"] = True
         self.start_date = partial_kwargs.pop("start_date", None)
         self.end_date = partial_kwargs.pop("end_date", None)
@@ -7144,7 +7152,8 @@ class DAG:
         if allowed_run_types is not None and isinstance(allowed_run_types, str):
             allowed_run_types = [allowed_run_types]
         self.allowed_run_types = None if allowed_run_types is None else frozenset(allowed_run_types)
-        self.dag_display_name = _checked("dag_display_name", dag_display_name or dag_id, str)
+        display_name = dag_id if dag_display_name is None else dag_display_name
+        self.dag_display_name = _checked("dag_display_name", display_name, str)
         self.disable_bundle_versioning = disable_bundle_versioning
         self.rerun_with_latest_version = rerun_with_latest_version
         self.task_dict: dict[str, Any] = {}
@@ -8145,7 +8154,9 @@ class TaskDecoratorCollection:
 
         def decorator(python_callable: Any = None, **kwargs: Any) -> Any:
             if name == "sensor":
-                kwargs["multiple_outputs"] = False
+                return task_decorator_factory(
+                    python_callable, multiple_outputs=False, decorated_operator_class=operator_class, **kwargs
+                )
             return task_decorator_factory(python_callable, decorated_operator_class=operator_class, **kwargs)
 
         return decorator
@@ -8765,6 +8776,7 @@ def _helpers() -> dict[str, Any]:
 
 @family(
     {
+        "airflow.sdk.definitions.operator_resources": "Resources",
         "airflow.sdk.module_loading": "is_valid_dotpath iter_namespace qualname",
         "airflow.sdk.providers_manager_runtime": "ProvidersManagerTaskRuntime",
         "airflow.utils.deprecation_tools": "add_deprecated_classes",
@@ -8860,6 +8872,30 @@ def _provider_tools() -> dict[str, Any]:
                 full_name = f"{package}.{module_name}"
                 module = sys.modules.setdefault(full_name, type(sys)(full_name))
             module.__getattr__ = redirect  # type: ignore[method-assign, assignment]
+
+    class Resources:
+        """What an operator says it needs; cores, MB, MB and units, each at least 0."""
+
+        def __init__(self, cpus: Any = None, ram: Any = None, disk: Any = None, gpus: Any = None) -> None:
+            conf = airflow_name("conf")
+            self._units = {}
+            for key, name, units, quantity, usual in (
+                ("cpus", "CPU", "core(s)", cpus, 1),
+                ("ram", "RAM", "MB", ram, 512),
+                ("disk", "Disk", "MB", disk, 512),
+                ("gpus", "GPU", "gpu(s)", gpus, 0),
+            ):
+                if quantity is None:
+                    quantity = conf.getint("operators", f"default_{key}", fallback=usual)
+                if quantity < 0:
+                    raise ValueError(
+                        f"Received resource quantity {quantity} for resource {name}, but resource quantity must be "
+                        "non-negative."
+                    )
+                self._units[key] = {"name": name, "qty": quantity, "units_str": units}
+
+        def to_dict(self) -> dict[str, Any]:
+            return self._units
 
     class _Providers(dict):  # type: ignore[type-arg]
         """Distribution name to what is known of a provider, for those that are frozen in."""

@@ -105,6 +105,12 @@ def test_an_operator_of_a_provider_that_is_not_declared_is_a_placeholder(run_tas
     assert result.state == "failed" and "apache-airflow-providers-snowflake" in result.log()
 
 
+def test_object_storage_is_written_and_read(run_task: Callable[..., Any], tmp_path: Path) -> None:
+    result = run_task("store", conf={"folder": f"file://{tmp_path}/there"})
+    assert result.state == "success", result.log()
+    assert result.xcom() == {"names": ["in.txt", "out.txt"], "text": "text"}
+
+
 def test_nothing_of_airflow_but_the_declared_providers_is_frozen_in(run_task: Callable[..., Any]) -> None:
     parts = set(run_task("parts_of_airflow").xcom())
     assert {"airflow.providers.http", "airflow.providers.sqlite", "airflow.providers.ftp"} <= parts

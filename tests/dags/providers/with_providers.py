@@ -4,6 +4,7 @@
 #     "apache-airflow-providers-ftp==3.16.1",
 #     "apache-airflow-providers-http==6.3.0",
 #     "apache-airflow-providers-sqlite==4.3.4",
+#     "universal-pathlib==0.3.10",
 # ]
 # ///
 """Operators and hooks of providers which are frozen in, and of one that is not."""
@@ -18,7 +19,7 @@ from airflow.providers.snowflake.operators.snowflake import SnowflakeSqlApiOpera
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 from airflow.sdk import DAG, task
 
-with DAG("with_providers", schedule=None, default_args={"queue": "frozen"}):
+with DAG("with_providers", schedule=None, default_args={"queue": "frozen"}, params={"folder": None}):
     get = HttpOperator(
         task_id="get",
         http_conn_id="web",
@@ -71,6 +72,16 @@ with DAG("with_providers", schedule=None, default_args={"queue": "frozen"}):
         return S3Hook().list_keys("bucket")
 
     @task
+    def store(params=None) -> dict:
+        from airflow.sdk import ObjectStoragePath
+
+        base = ObjectStoragePath(params["folder"])
+        base.mkdir()
+        (base / "in.txt").write_text("text")
+        (base / "in.txt").copy(base / "out.txt")
+        return {"names": sorted(each.name for each in base.iterdir()), "text": (base / "out.txt").read_text()}
+
+    @task
     def parts_of_airflow() -> list:
         import sys
 
@@ -81,4 +92,4 @@ with DAG("with_providers", schedule=None, default_args={"queue": "frozen"}):
         task_id="query", conn_id="db", sql="select sum(n) from counts where '{{ ds }}' > ''"
     )
     SnowflakeSqlApiOperator(task_id="elsewhere", sql="select 1", statement_count=1, queue="default")
-    get >> fetch("/other") >> [by_type(), of_an_unknown_type(), files(), buckets(), parts_of_airflow()]
+    get >> fetch("/other") >> [by_type(), of_an_unknown_type(), files(), buckets(), parts_of_airflow(), store()]
