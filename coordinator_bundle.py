@@ -19712,7 +19712,7 @@ def _input_key(plan: dict[str, Any], python: str) -> str:
 
 
 # Sections that a task never runs, or seldom. In a frozen program `needs_section` defines what they declare.
-SECTIONS_APART = ("Dag form", "Run", "Graph", "Doctor", "--parse", "--stub")
+SECTIONS_APART = ("Dag form", "Run", "Graph", "Doctor", "--parse", "--completion", "--stub")
 _BANNER = "#" * 120
 
 
@@ -24410,25 +24410,49 @@ class Examination:
         self.found = kept
         return folders
 
+    def _carries(self, module: str) -> bool | None:
+        """Tell whether a module is in the bundle that examines itself; None for another bundle."""
+        import importlib.util
+
+        if not self.sources:
+            return None
+        try:
+            return importlib.util.find_spec(module) is not None
+        except (ImportError, AttributeError, ValueError):
+            return False
+
+    def _backend(self, section: str, option: str, level: str, consequence: str) -> None:
+        """Judge a class that Airflow's own runner loads: a bundle needs it named in the environment, and its code."""
+        settings = self.settings
+        path, variable = settings.get(section, option), settings.variable(section, option)
+        carried = self._carries(path.rpartition(".")[0])
+        if variable not in settings.environment:
+            self.say(
+                level,
+                "unseen",
+                f"{settings.source(section, option)} is {path}, and a bundle does not see that file, {consequence}: "
+                f"set {variable} in the worker's environment, and take the module along by INCLUDE",
+            )
+        elif carried is False:
+            self.say(
+                level,
+                "unseen",
+                f"{variable} is {path}, which this bundle does not carry, {consequence}: take the module along by "
+                "INCLUDE",
+            )
+        elif carried is None:
+            self.say("note", "unseen", f"{variable} is {path}: the bundle must carry it (INCLUDE)")
+        else:
+            self.say("ok", "unseen", f"{variable} is {path}, which this bundle carries")
+
     def unseen_settings(self) -> None:
         settings = self.settings
-
         backend = settings.get("core", "xcom_backend")
         if backend and backend not in _DEFAULT_XCOM_BACKENDS:
-            self.say(
-                "FAIL",
-                "unseen",
-                f"{settings.source('core', 'xcom_backend')} is {backend}: a bundle does not have it, and "
-                "would put XComs where other tasks do not look. Leave tasks that share XComs on ordinary workers",
-            )
+            self._backend("core", "xcom_backend", "FAIL", "so other tasks could not read its XComs")
         for section, option in (("workers", "secrets_backend"), ("secrets", "backend")):
             if settings.get(section, option):
-                self.say(
-                    "note",
-                    "unseen",
-                    f"{settings.source(section, option)} is {settings.get(section, option)}: a bundle asks "
-                    "only the environment and Airflow for connections and variables. Have them there",
-                )
+                self._backend(section, option, "note", "so it asks only the environment and Airflow for secrets")
         if settings.get("workers", "state_store_backend"):
             self.say(
                 "note",
@@ -24454,13 +24478,20 @@ class Examination:
             if settings.get("openlineage", option)
         ]  # fmt: skip
         if lineage and settings.get("openlineage", "disabled").lower() not in ("true", "t", "1"):
-            self.say("note", "unseen", f"{lineage[0]}: a bundle calls no listeners, its tasks emit no lineage events")
+            self.say(
+                "note", "unseen", f"{lineage[0]}: OpenLineage's listener is not in a bundle, its tasks emit no events"
+            )
         plugins = settings.get("core", "plugins_folder") or os.path.join(settings.home, "plugins")
         for name in sorted(os.listdir(plugins)) if os.path.isdir(plugins) else []:
             path = os.path.join(plugins, name)
-            if name.endswith(".py") and ("listeners" in _read_text(path) or "hookimpl" in _read_text(path)):
+            if name.endswith(".py") and "listeners" in _read_text(path):
+                carried = self._carries(name[:-3]) or self._carries(f"plugins.{name[:-3]}")
                 self.say(
-                    "note", "unseen", f"{path}: a bundle loads no plugins, so this listener does not hear of its tasks"
+                    "ok" if carried else "note",
+                    "unseen",
+                    f"{path}: its listeners are in this bundle"
+                    if carried
+                    else f"{path}: its listeners hear of a bundle's tasks only when it was taken along by INCLUDE",
                 )
 
     def schema(self) -> None:
@@ -24643,7 +24674,8 @@ usage: {program} FLAG ...
 {what}
 
 look at it
-  --parse              list its Dags: schedule, tasks in order, what each depends on
+  --parse              list its Dags: schedule in words, params, tasks under their groups; warns of what Airflow would
+                       not route here and of imports that slow every start
   --parse --json       the same as Airflow's DagFileParsingResult, for a program
   --graph [DAG_ID]     draw a Dag; --format text, mermaid, dot, svg or json; --states FILE.json colours its tasks
   --doctor             find out why Airflow does not run it: settings, folders, queues, Dag files, the start; run it
@@ -24652,6 +24684,7 @@ look at it
   --inspect --source   print the Dag file that was frozen
   --bundle-metadata    print the manifest that Airflow reads
   --stub [--queue Q]   print a Dag file of @task.stub declarations, for an Airflow that shall not have the source
+  --completion SHELL   print what bash, zsh or fish needs to complete flags, Dag ids and task ids
   --version            versions of this program, Python, msgpack and the supervisor schema
 
 run a Dag here and now, without Airflow
@@ -24708,6 +24741,7 @@ _FLAGS: dict[str, bool | None] = {
     "--format": True,
     "--states": True,
     "--doctor": None,
+    "--completion": True,
     "--run": None,
     "--task": True,
     "--map-index": True,
@@ -24737,8 +24771,8 @@ _BUILD_FLAGS: dict[str, bool | None] = {
 }
 # Those that may be given several times; their value is a list.
 _REPEATED_FLAGS = frozenset({"--include", "--exclude", "--xcom", "--var", "--conn", "--answer"})
-_MODES = ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--run", "--graph", "--doctor", "--version",
-          "--build")  # fmt: skip
+_MODES = ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--run", "--graph", "--doctor",
+          "--completion", "--version", "--build")  # fmt: skip
 _GO_WITH = (
     ("--json", "--parse --run"), ("--source", "--inspect"), ("--queue", "--stub"), ("--format", "--graph"),
     ("--states", "--graph"), ("--task", "--run"), ("--map-index", "--run"), ("--xcom", "--run"), ("--conf", "--run"),
@@ -24916,6 +24950,10 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
         return _build(parsed)
     if mode == "--doctor":
         return _doctor(parsed, frozen)
+    if mode == "--completion":
+        needs_section("--completion")
+        print(completion_script(flags[mode], _dag_files(parsed, frozen), frozen), end="")
+        return 0
     if frozen and parsed.files:
         raise UsageError(f"unexpected argument {parsed.files[0]!r}: a bundle has its Dag files inside")
     if not frozen and not parsed.files:
@@ -25064,14 +25102,29 @@ def _build(parsed: Arguments) -> int:
 
 def _parse(files: DagFiles, as_json: bool) -> int:
     """Print the Dags of a bundle, for a program or for a person; 1 when a file cannot be imported."""
-    bag = _load_all(files)
+    watch = ImportWatch()
+    with watch:
+        bag = _load_all(files)
+    if files.manifest is not None:
+        # The folder a bundle is unpacked to does not last; Airflow knows a Dag file by its place in the Dag bundle.
+        for dag_id, dag in bag.dags.items():
+            dag.fileloc = bag.files[dag_id].name
+        bag.import_errors = {
+            file.name: bag.import_errors[file.path].replace(file.path, file.name)
+            for file in files.files
+            if file.path in bag.import_errors
+        }
     if as_json:
         import json
 
-        body = parsing_result(bag, files.files[0].path).to_body()
+        first = files.files[0]
+        body = parsing_result(bag, first.path if files.manifest is None else first.name).to_body()
         print(json.dumps(body, indent=2))
     elif bag.dags:
         print("\n\n".join(describe_dag(dag) for dag in bag.dags.values()))
+        slow = watch.slow({file.path: file.name for file in files.files})
+        if slow:
+            print("\n" + "\n".join(f"warning: {text}" for text in slow))
     for text in bag.import_errors.values():
         print(f"{_program()}: {text}", file=sys.stderr)
     if not bag.dags and not bag.import_errors and not as_json:
@@ -25080,6 +25133,58 @@ def _parse(files: DagFiles, as_json: bool) -> int:
             "and those that a variable of the file holds"
         )
     return 1 if bag.import_errors else 0
+
+
+class ImportWatch:
+    """Measures what each `import` statement costs while it is entered, those within others too."""
+
+    def __init__(self) -> None:
+        # Each import: [module, file and line of the statement, seconds, the imports within].
+        self.whole: list[Any] = ["", "", 0, 0.0, []]
+        self.open = [self.whole]
+
+    def __enter__(self) -> ImportWatch:
+        import builtins
+
+        self.plain = builtins.__import__
+        builtins.__import__ = self  # type: ignore[assignment]
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        import builtins
+
+        builtins.__import__ = self.plain
+
+    def __call__(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        frame = sys._getframe(1)
+        entry: list[Any] = [name, frame.f_code.co_filename, frame.f_lineno, 0.0, []]
+        self.open[-1][4].append(entry)
+        self.open.append(entry)
+        began = time.perf_counter()
+        try:
+            return self.plain(name, *arguments, **keywords)
+        finally:
+            entry[3] = time.perf_counter() - began
+            self.open.pop()
+
+    def slow(self, names: Mapping[str, str]) -> list[str]:
+        """Return a text about each import of these files (path to display name) that every task would notice."""
+        found = []
+        for path, name in names.items():
+            places = (path, name)
+            entries = [entry for entry in self.whole[4] if entry[1] in places and entry[3] > _SLOW_IMPORT]
+            for module, _, line, seconds, inner in sorted(entries, key=lambda each: -each[3]):
+                chain = [module.partition(".")[0]]
+                while inner and max(inner, key=lambda each: each[3])[3] > 0.8 * seconds:
+                    module, _, _, _, inner = max(inner, key=lambda each: each[3])
+                    top = module.partition(".")[0]
+                    if top and top not in chain:
+                        chain.append(top)
+                found.append(
+                    f"{name}:{line}: importing {' -> '.join(chain[:3])} takes {seconds * 1000:.0f} ms of every start: "
+                    "import it inside the tasks that use it"
+                )
+        return found
 
 
 def _load_all(files: DagFiles) -> DagBag:
@@ -25104,26 +25209,84 @@ def _loaded(files: DagFiles) -> DagBag:
 
 
 def describe_dag(dag: DAG) -> str:
-    """Return a Dag as a few lines for a person: schedule, tags, and the tasks in the order they can run."""
-    facts = [f"schedule {describe_schedule(dag)}"]
+    """Return a Dag as a few lines for a person: schedule, owner, tags, params, and the tasks under their groups."""
+    schedule = describe_schedule(dag)
+    if dag.schedule is not None and dag.start_date is not None:
+        schedule += f" · from {dag.start_date.date()}{', catches up' if dag.catchup else ''}"
+    facts = [("schedule", schedule)]
+    if dag.description:
+        facts.append(("about", " ".join(dag.description.split())))
+    owners = sorted({task.owner for task in dag.tasks} - {"airflow"})
+    if owners:
+        facts.append(("owner", ", ".join(owners)))
     if dag.tags:
-        facts.append(f"tags {', '.join(sorted(dag.tags))}")
+        facts.append(("tags", ", ".join(sorted(dag.tags))))
     if dag.params:
-        facts.append(f"params {', '.join(f'{k}={v!r}' for k, v in dag.params.dump().items())}")
-    lines = [f"{dag.dag_id}  ({os.path.basename(dag.fileloc)})", f"  {' · '.join(facts)}"]
-    tasks = dag.topological_sort()
-    width = max((len(task.task_id) for task in tasks), default=0)
-    for task in tasks:
-        after = sorted(task.upstream_task_ids)
-        notes = [f"after {', '.join(after)}" if after else "first", f"queue {task.queue}"]
-        if task.is_mapped:
-            notes.append("mapped")
-        if task.retries:
-            notes.append(f"retries {task.retries}")
-        lines.append(f"    {task.task_id:{width}}  {' · '.join(notes)}")
-    if not tasks:
+        facts.append(("params", ", ".join(_described_param(key, param) for key, param in dag.params.items())))
+    lines = [f"{dag.dag_id}  ({os.path.basename(dag.fileloc)})", *(f"  {name:8}  {text}" for name, text in facts)]
+    rows: list[tuple[str, str]] = []
+    _describe_group(dag.task_group, "    ", rows)
+    width = max((len(name) for name, notes in rows if notes), default=0)
+    lines += [f"{name:{width}}  {notes}" if notes else name for name, notes in rows]
+    if not rows:
         lines.append("    no tasks")
+    astray = [task.task_id for task in dag.tasks if task.queue == "default"]
+    if astray:
+        shown = ", ".join(astray[:6]) + (f" and {len(astray) - 6} more" if len(astray) > 6 else "")
+        lines.append(
+            f"  warning: {shown}: on queue 'default', so Airflow runs {'it' if len(astray) == 1 else 'them'} itself, "
+            "not in a bundle: give what is meant for one queue='frozen', or what [sdk] queue_to_coordinator routes"
+        )
     return "\n".join(lines)
+
+
+def _described_param(key: str, param: Param) -> str:
+    kind = param.schema.get("type") if param.schema else None
+    kinds = " or ".join(kind) if isinstance(kind, list) else kind
+    value = "(required)" if param.value is NOTSET else repr(param.value)
+    return f"{key}={value}" + (f" ({kinds})" if kinds and param.value is not NOTSET else "")
+
+
+def _describe_group(group: TaskGroup, indent: str, rows: list[tuple[str, str]]) -> None:
+    try:
+        children = group.topological_sort()
+    except AirflowDagCycleException:
+        # Groups may wait for each other where their tasks do not.
+        children = list(group.children.values())
+    prefix = f"{group.node_id}." if group.node_id else ""
+    for node in children:
+        name = node.node_id.removeprefix(prefix)
+        if isinstance(node, TaskGroup):
+            rows.append((f"{indent}{name}/{'  (mapped)' if isinstance(node, MappedTaskGroup) else ''}", ""))
+            _describe_group(node, indent + "  ", rows)
+        else:
+            rows.append((indent + name, " · ".join(_task_notes(node, prefix))))
+
+
+def _task_notes(task: Any, prefix: str) -> list[str]:
+    before = set(task.upstream_task_ids)
+    after = []
+    for id_, group in task.dag.task_group_dict.items():
+        last = {each.task_id for each in group.get_leaves()}
+        if len(last) > 1 and last <= before and not prefix.startswith(f"{id_}."):
+            before -= last
+            after.append(f"{id_.removeprefix(prefix)}.*")
+    after = [each.removeprefix(prefix) for each in sorted(before)] + after
+    notes = [f"after {', '.join(after)}" if after else "first", f"queue {task.queue}"]
+    kind = task.operator_class if task.is_mapped else type(task)
+    if isinstance(kind, type) and issubclass(kind, (BranchMixIn, ShortCircuitOperator)):
+        notes.append("branches")
+    for name, holds in (("mapped", task.is_mapped), ("setup", task.is_setup), ("teardown", task.is_teardown)):
+        if holds:
+            notes.append(name)
+    rule = str(getattr(task.trigger_rule, "value", task.trigger_rule))
+    if rule != "all_success" and not task.is_teardown:
+        notes.append(f"when {rule}")
+    if task.retries:
+        notes.append(f"retries {task.retries}")
+    if task.pool != "default_pool":
+        notes.append(f"pool {task.pool}")
+    return notes
 
 
 def describe_schedule(dag: DAG) -> str:
@@ -25133,15 +25296,88 @@ def describe_schedule(dag: DAG) -> str:
         return "none, runs when triggered"
     if isinstance(schedule, str):
         expression = CRON_PRESETS.get(schedule)
-        return f"{schedule} ({expression})" if expression else schedule
+        words = _SCHEDULE_WORDS.get(schedule) or cron_words(expression or schedule)
+        return ": ".join(each for each in (words, f"{schedule} ({expression})" if expression else schedule) if each)
     if isinstance(schedule, BaseAsset):
         return f"when updated: {_describe_assets(schedule)}"
     if isinstance(schedule, (list, tuple, set)):
         return f"when updated: {_describe_assets(AssetAll(*schedule))}"
     if isinstance(schedule, BaseTimetable):
         expression = getattr(schedule, "expression", "")
-        return f"{type(schedule).__name__} {expression}".strip()
+        words = cron_words(expression) if isinstance(expression, str) else ""
+        name = f"{type(schedule).__name__} {expression}".strip()
+        return f"{words}: {name}" if words else name
+    if hasattr(schedule, "total_seconds"):
+        return f"every {_duration_words(int(schedule.total_seconds()))}"
     return f"every {schedule}"
+
+
+_SLOW_IMPORT = 0.1
+_SCHEDULE_WORDS = {"@once": "once", "@continuous": "again as soon as the last run has ended"}
+_DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = "January February March April May June July August September October November December".split()
+
+
+def _duration_words(seconds: int) -> str:
+    words: list[str] = []
+    for unit, size in (("week", 604800), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            words.append(unit if count == 1 and not words and not seconds else f"{count} {unit}{'s' * (count > 1)}")
+    return " ".join(words)
+
+
+def cron_words(expression: str) -> str:
+    """Return a cron expression of an ordinary kind in words, "" for others."""
+    fields = expression.split()
+    if len(fields) != 5:
+        return ""
+    minute, hour, day, month, weekday = fields
+    times = _times_in_words(minute, hour)
+    days = _days_in_words(day, month, weekday)
+    if not times or days is None:
+        return ""
+    if times.startswith("every"):
+        return f"{times}{f', {days}' if days else ''}"
+    return f"{days or 'every day'} at {times}"
+
+
+def _times_in_words(minute: str, hour: str) -> str:
+    for field, other, unit in ((minute, hour, "minute"), (hour, minute, "hour")):
+        step = field.removeprefix("*/")
+        if field == "*" and unit == "minute" and other == "*":
+            return "every minute"
+        if step != field and step.isdigit() and (other == "*" if unit == "minute" else other.isdigit()):
+            after = f" at minute {int(other)}" if unit == "hour" and int(other) else ""
+            return f"every {step} {unit}s{after}"
+    if hour == "*" and minute.isdigit():
+        return f"every hour at minute {int(minute)}" if int(minute) else "every hour"
+    hours = hour.split(",")
+    if not minute.isdigit() or not all(each.isdigit() for each in hours):
+        return ""
+    return ", ".join("midnight" if each == minute == "0" else f"{int(each):02}:{int(minute):02}" for each in hours)
+
+
+def _days_in_words(day: str, month: str, weekday: str) -> str | None:
+    if (day, month) == ("*", "*"):
+        if weekday == "*":
+            return ""
+        first, dash, last = weekday.partition("-")
+        names = [first, last] if dash else weekday.split(",")
+        if not all(each.isdigit() and int(each) < 8 for each in names):
+            return None
+        days = [_DAYS[int(each)] for each in names]
+        return f"{days[0]} to {days[1]}" if dash else f"every {' and '.join(days)}"
+    if weekday != "*" or not day.isdigit():
+        return None
+    if month == "*":
+        return f"on day {day} of every month"
+    months = month.split(",")
+    if month == "*/3":
+        return f"on day {day} of every third month"
+    if not all(each.isdigit() and 0 < int(each) < 13 for each in months):
+        return None
+    return f"every {int(day)} {', '.join(_MONTHS[int(each) - 1] for each in months)}"
 
 
 def _describe_assets(condition: BaseAsset) -> str:
@@ -25150,6 +25386,78 @@ def _describe_assets(condition: BaseAsset) -> str:
         parts = [_describe_assets(each) for each in condition.objects]
         return parts[0] if len(parts) == 1 else f"({word.join(parts)})"
     return str(getattr(condition, "name", None) or getattr(condition, "uri", "?"))
+
+
+# --- --completion -----------------------------------------------------------------------------------------------------
+
+_SHELLS = ("bash", "zsh", "fish")
+_FLAGS_WITH_A_FILE = ("--states", "--inspect", "--doctor", "--vars", "--conns", "--requirements", "--include", "--out")
+
+
+def completion_script(shell: str, files: DagFiles, frozen: bool) -> str:
+    """Return what a shell reads to complete this program's flags and their values, Dag and task ids among them.
+
+    :raises UsageError: for another shell
+    """
+    import shlex
+
+    if shell not in _SHELLS:
+        raise UsageError(f"--completion {shell}: it knows {', '.join(_SHELLS)}{_nearest(shell, _SHELLS)}")
+    needs_section("--parse")
+    needs_section("Graph")
+    if files.manifest is not None:
+        dags = {dag_id: entry["tasks"] for dag_id, entry in files.manifest["dags"].items()}
+    else:
+        dags = {dag_id: dag.task_ids for dag_id, dag in _loaded(files).dags.items()}
+    tasks = list(dict.fromkeys(task_id for ids in dags.values() for task_id in ids))
+    values = {"--graph": list(dags), "--run": list(dags), "--task": tasks, "--format": list(GRAPH_FORMATS)}
+    values["--completion"] = list(_SHELLS)
+    flags = sorted(_FLAGS if frozen else {**_FLAGS, **_BUILD_FLAGS})
+    program = _program()
+    function = "_complete_" + "".join(each if each.isalnum() and each.isascii() else "_" for each in program)
+    if shell == "fish":
+        lines = []
+        for flag in flags:
+            line = f"complete -c {shlex.quote(program)} -l {flag[2:]}"
+            if flag in values:
+                line += f" -x -a {shlex.quote(' '.join(values[flag]))}"
+            elif flag in _FLAGS_WITH_A_FILE:
+                line += " -r -F"
+            lines.append(line)
+        return "\n".join(lines) + "\n"
+    if shell == "zsh":
+        cases = [f"    {flag}) compadd -- {shlex.join(ids)} ;;" for flag, ids in values.items() if ids]
+        return f"""\
+#compdef {program}
+{function}() {{
+  case ${{words[CURRENT-1]}} in
+{chr(10).join(cases)}
+    {"|".join(_FLAGS_WITH_A_FILE)}) _files ;;
+    *) if [[ ${{words[CURRENT]}} == -* ]]; then compadd -- {" ".join(flags)}; else _files; fi ;;
+  esac
+}}
+compdef {function} {shlex.quote(program)}
+"""
+    cases = [
+        f'    {flag}) COMPREPLY=($(compgen -W {shlex.quote(" ".join(ids))} -- "$word")) ;;'
+        for flag, ids in values.items()
+    ]
+    return f"""\
+{function}() {{
+  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
+  if [ "$word" = "=" ]; then
+    word=
+  elif [ "$before" = "=" ]; then
+    before=${{COMP_WORDS[COMP_CWORD-2]}}
+  fi
+  case $before in
+{chr(10).join(cases)}
+    {"|".join(_FLAGS_WITH_A_FILE)}) COMPREPLY=() ;;
+    *) COMPREPLY=($(compgen -W {shlex.quote(" ".join(flags))} -- "$word")) ;;
+  esac
+}}
+complete -o default -F {function} {shlex.quote(program)}
+"""
 
 
 # --- --stub -----------------------------------------------------------------------------------------------------------

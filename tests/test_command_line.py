@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -69,26 +70,85 @@ def etl(tmp_path: Path) -> Path:
 def test_parse_lists_schedule_tags_params_and_what_each_task_depends_on(etl: Path) -> None:
     done = run(etl, "--parse")
     assert (done.returncode, done.stderr) == (0, "")
-    heading, facts, *tasks = done.stdout.splitlines()
-    assert heading.startswith("etl ") and "etl.py" in heading
-    assert "schedule @daily (0 0 * * *)" in facts and "tags a, b" in facts and "size=3" in facts
-    assert [line.split()[0] for line in tasks] == ["extract", "add", "a_first"]
-    assert "first" in tasks[0] and "queue frozen" in tasks[0] and "retries 2" in tasks[0]
-    assert "after extract" in tasks[1]
-    assert "after add" in tasks[2]
+    assert done.stdout == """\
+etl  (etl.py)
+  schedule  every day at midnight: @daily (0 0 * * *) · from 2026-01-01
+  tags      a, b
+  params    size=3
+    extract  first · queue frozen · retries 2
+    add      after extract · queue default
+    a_first  after add · queue default
+  warning: add, a_first: on queue 'default', so Airflow runs them itself, not in a bundle: give what is meant for one \
+queue='frozen', or what [sdk] queue_to_coordinator routes
+"""
+
+
+def test_parse_shows_groups_owners_and_what_is_special_about_a_task(tmp_path: Path) -> None:
+    text = """\
+from airflow.sdk import DAG, Param, TaskGroup, task
+args = {"queue": "frozen", "owner": "data-team"}
+params = {"n": Param(3, type=["integer", "null"]), "must": Param(type="string")}
+with DAG("flow", schedule=None, default_args=args, params=params, description="what it is for"):
+    @task
+    def one(x=0): ...
+    @task.branch(pool="small")
+    def choose(): ...
+    with TaskGroup("load") as load:
+        with TaskGroup("inner"):
+            one.override(task_id="b").expand(x=[1]) >> one.override(task_id="c")()
+        one.override(task_id="d")()
+    start = one.override(task_id="start")().as_setup()
+    end = one.override(task_id="end")().as_teardown(setups=start)
+    start >> choose() >> load >> one.override(task_id="last", trigger_rule="all_done")() >> end
+"""
+    done = run(write(tmp_path, text), "--parse")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == """\
+flow  (flow.py)
+  schedule  none, runs when triggered
+  about     what it is for
+  owner     data-team
+  params    n=3 (integer or null), must=(required)
+    start   first · queue frozen · setup
+    choose  after start · queue frozen · branches · pool small
+    load/
+      inner/
+        b   after choose · queue frozen · mapped
+        c   after b · queue frozen
+      d     after choose · queue frozen
+    last    after load.* · queue frozen · when all_done
+    end     after last, start · queue frozen · teardown
+"""
+
+
+def test_parse_warns_of_an_import_that_slows_every_start(tmp_path: Path) -> None:
+    write(tmp_path, "import slow_inside\n", "helper_of_flow.py")
+    write(tmp_path, "import time\ntime.sleep(0.3)\n", "slow_inside.py")
+    done = run(write(tmp_path, "import json\n\nimport helper_of_flow\n" + one_dag("flow")), "--parse")
+    assert done.returncode == 0
+    warnings = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+    assert warnings[0].startswith("warning: flow.py:3: importing helper_of_flow -> slow_inside takes 3")
+    assert warnings[0].endswith(" ms of every start: import it inside the tasks that use it")
 
 
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
         ("None", "none, runs when triggered"),
-        ("'5 4 * * 1'", "5 4 * * 1"),
-        ("'@once'", "@once"),
-        ("timedelta(hours=6)", "every 6:00:00"),
+        ("'5 4 * * 1'", "every Monday at 04:05: 5 4 * * 1"),
+        ("'30 6 * * 1-5'", "Monday to Friday at 06:30: 30 6 * * 1-5"),
+        ("'*/15 * * * *'", "every 15 minutes: */15 * * * *"),
+        ("'@hourly'", "every hour: @hourly (0 * * * *)"),
+        ("'@monthly'", "on day 1 of every month at midnight: @monthly (0 0 1 * *)"),
+        ("'7 8-17/3 * * 1#2'", "7 8-17/3 * * 1#2"),
+        ("'@once'", "once: @once"),
+        ("timedelta(hours=6)", "every 6 hours"),
+        ("timedelta(days=1)", "every day"),
+        ("timedelta(hours=36, seconds=1)", "every 1 day 12 hours 1 second"),
         ("Asset('orders')", "when updated: orders"),
         ("[Asset('orders'), Asset('stock')]", "when updated: (orders and stock)"),
         ("Asset('orders') | Asset('stock')", "when updated: (orders or stock)"),
-        ("CronTriggerTimetable('0 8 * * *', timezone='UTC')", "CronTriggerTimetable 0 8 * * *"),
+        ("CronTriggerTimetable('0 8 * * *', timezone='UTC')", "every day at 08:00: CronTriggerTimetable 0 8 * * *"),
     ],
 )
 def test_parse_says_each_kind_of_schedule_in_words(tmp_path: Path, schedule: str, said: str) -> None:
@@ -99,7 +159,7 @@ flow = DAG("flow", schedule={schedule})
 """
     done = run(write(tmp_path, text), "--parse")
     assert done.returncode == 0, done.stderr
-    assert f"schedule {said}\n" in done.stdout
+    assert f"schedule  {said}\n" in done.stdout
     assert "no tasks" in done.stdout
 
 
@@ -204,6 +264,56 @@ def test_no_argument_at_all_shows_the_help_and_fails() -> None:
     assert "--parse" in done.stdout + done.stderr
 
 
+@pytest.mark.only("bundle")
+def test_a_bundle_names_its_dag_file_as_a_dag_bundle_does_and_not_where_it_was_unpacked(make_bundle: Any) -> None:
+    done = subprocess.run([str(make_bundle("example_etl.py")), "--parse", "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    body = json.loads(done.stdout)
+    dag = body["serialized_dags"][0]["data"]["dag"]
+    assert (body["fileloc"], dag["fileloc"], dag["relative_fileloc"]) == ("example_etl.py",) * 3
+    assert "_MEI" not in done.stdout
+
+
+# --- --completion -----------------------------------------------------------------------------------------------------
+
+
+def completed(script: Path, *words: str) -> list[str]:
+    """What bash offers for the last of the words."""
+    ask = f"""
+. {script}
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+_complete_coordinator_bundle_py
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", ask, "bash", "x", *words], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_bash_completes_flags_dags_tasks_and_forms(etl: Path, tmp_path: Path) -> None:
+    second = write(tmp_path, one_dag("other"), "other.py")
+    done = run(etl, second, "--completion", "bash")
+    assert (done.returncode, done.stderr) == (0, "")
+    script = write(tmp_path, done.stdout, "complete.sh")
+    assert completed(script, "--g") == ["--graph"]
+    assert {"--parse", "--run", "--doctor", "--build"} <= set(completed(script, "--"))
+    assert completed(script, "--graph", "") == ["etl", "other"]
+    assert completed(script, "--graph", "=", "ot") == ["other"]
+    assert completed(script, "--run", "e") == ["etl"]
+    assert completed(script, "--task", "a") == ["add", "a_first"]
+    assert completed(script, "--format", "s") == ["svg"]
+    assert completed(script, "--graph", "=") == ["etl", "other"]
+
+
+@pytest.mark.parametrize(("shell", "check"), [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])])
+def test_a_completion_script_is_one_the_shell_can_read(etl: Path, tmp_path: Path, shell: str, check: list[str]) -> None:
+    done = run(etl, "--completion", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "etl" in done.stdout and "graph" in done.stdout
+    if shutil.which(shell):
+        script = write(tmp_path, done.stdout, "script")
+        assert subprocess.run([shell, *check, str(script)], capture_output=True, text=True).stderr == ""
+
+
 # --- command lines that make no sense ---------------------------------------------------------------------------------
 
 
@@ -230,6 +340,9 @@ def test_no_argument_at_all_shows_the_help_and_fails() -> None:
         (["--parse", "--stdio"], "--parse and --stdio do not go together"),
         (["--parse", "--bundle-metadata"], "do not go together"),
         (["--stdio", "--comm=127.0.0.1:1", "--logs=127.0.0.1:2"], "--stdio and --comm do not go together"),
+        (["--completion", "bas"], "--completion bas: it knows bash, zsh, fish, did you mean 'bash'?"),
+        (["--doktor"], "did you mean '--doctor'?"),
+        (["--grpah", "etl"], "did you mean '--graph'?"),
         ([], "say what to do"),
     ],
 )

@@ -410,11 +410,22 @@ def test_settings_that_a_bundle_does_not_see(deployment: Deployment) -> None:
     code, found = deployment.doctor()
     said = {level: "\n".join(text for its, _, text in found if its == level) for level in ("FAIL", "note")}
     assert f"[core] xcom_backend in {deployment.home}/airflow.cfg is my.Backend" in said["FAIL"]
+    assert "set AIRFLOW__CORE__XCOM_BACKEND in the worker's environment" in said["FAIL"]
     assert "asks to run as 'somebody_else'" in said["FAIL"]
     assert "[workers] secrets_backend" in said["note"] and "my.Secrets" in said["note"]
     assert "[openlineage] transport" in said["note"]
-    assert "ears.py: a bundle loads no plugins" in said["note"]
+    assert "ears.py: its listeners hear of a bundle's tasks only when it was taken along" in said["note"]
     assert "airflow celery worker --queues frozen" in said["note"]
+
+
+def test_an_xcom_backend_in_the_environment_must_be_in_the_bundle(deployment: Deployment) -> None:
+    deployment.variables["AIRFLOW__CORE__XCOM_BACKEND"] = "backend_beside.Backend"
+    examine = (deployment.source, "--doctor", deployment.bundle)
+    assert "backend_beside.Backend, which this bundle does not carry" in deployment.failures(*examine)
+    (deployment.source.parent / "backend_beside.py").write_text("class Backend: pass\n")
+    code, found = deployment.doctor(*examine)
+    assert code == 0
+    assert any("backend_beside.Backend, which this bundle carries" in text for level, _, text in found if level == "ok")
 
 
 def test_a_task_that_asks_to_run_as_another_user(deployment: Deployment) -> None:
