@@ -21870,6 +21870,10 @@ class LocalView:
         """Return the colour of a state, the one that `--graph` draws it in; dim for one that says nothing yet."""
         return _STATE_LOOKS[state][2] if state in _STATE_LOOKS else "2"
 
+    def state_sign(self, state: str | None) -> str:
+        sign = _STATE_LOOKS[state][self.plain] if state in _STATE_LOOKS else ""
+        return sign.ljust(3 if self.plain else 2)
+
     def paint(self, text: str, code: str | None) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
 
@@ -22078,7 +22082,7 @@ class LiveView(LocalView):
             colour = self.state_colour(state)
             # Ids of a group differ at their end.
             name = label.ljust(width) if len(label) <= width else f"{self.cut}{label[len(self.cut) - width :]}"
-            sign = (_STATE_LOOKS[state][self.plain] if state in _STATE_LOOKS else "").ljust(3 if self.plain else 2)
+            sign = self.state_sign(state)
             word = word.ljust(room_for_state)
             text = f"{self.paint(sign, colour)}{name}  {self.paint(word, colour)} {took:>9}  "
             room_for_last = columns - len(sign) - _cells(name) - len(word) - 14
