@@ -213,6 +213,8 @@ class _Keeper:
         import _signal
 
         every = _signal.valid_signals()
+        # A SIGKILL to the group of the process above must leave somebody to clear up.
+        os.setpgid(0, 0)
         told = process_control(_PR_SET_PDEATHSIG, _PARENT_GONE)
         process_control(_PR_SET_CHILD_SUBREAPER, 1)
         hide_memory()
@@ -14612,7 +14614,7 @@ class SupervisorClient:
         self._exchanging = 0
         self._interrupt: Callable[[], Any] | None = None
         self._next_id = 0
-        self._pid = os.getpid()
+        self.pid = os.getpid()
         self.context_carrier: dict[str, str] | None = None
 
     def receive_startup(self) -> StartupDetails | DagFileParseRequest:
@@ -14639,7 +14641,7 @@ class SupervisorClient:
         :raises SupervisorGone: when no answer can come any more.
         :raises MessageError, FrameError: when the request cannot be sent as it is; nothing was sent then.
         """
-        if os.getpid() != self._pid:
+        if os.getpid() != self.pid:
             raise SupervisorGone("this process was forked from the task; only the task itself talks to the supervisor")
         if bootloader_is_gone():
             raise SupervisorGone("the process that Airflow has started was killed")
@@ -25012,6 +25014,9 @@ def _run_under_supervisor(parsed: Arguments, frozen: bool) -> int:
     except BaseException as error:
         log_event("critical", "The bundle failed outside the task", exc_info=error)
         code = 1
+    if os.getpid() != client.pid:
+        # A process forked by the task that has come back from it: nothing here is its to end.
+        os._exit(code)
     _exit_now(code)
 
 

@@ -61,6 +61,7 @@ class Run:
             env=environment,
             user=user,
             cwd=folder,
+            start_new_session=True,
         )
         with contextlib.suppress(OSError, ValueError):
             # A core dump would be found among what is left.

@@ -53,6 +53,14 @@ def test_a_signal_at_any_point_of_a_life_is_told_truly_and_leaves_nothing(
     check_nothing_left(folder)
 
 
+def test_a_killed_process_group_leaves_nothing(bundle: Path, folder: Path) -> None:
+    with running(bundle, "has_children", folder) as run:
+        run.until_ready()
+        os.killpg(run.process.pid, signal.SIGKILL)
+        check_nothing_left(folder)
+        assert run.serve().code == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("task_id", ["sleeps", "holds_the_interpreter", "loops", "reads", "has_children"])
 def test_the_killed_process_takes_everything_with_it_at_once(
