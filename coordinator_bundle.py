@@ -223,9 +223,15 @@ class _Keeper:
             sweep_extractions(self.folder)
         asked_to_end = 0
         remind_at = kill_at = 0.0
+        supervisor = _parent_of(self.parent)
         while self._reap() and self.status is None and not self._orphaned():
             now = time.monotonic()
-            patience = 3600.0
+            patience = 1.0 if supervisor else 3600.0
+            if supervisor and _parent_of(self.parent) != supervisor:
+                supervisor = 0
+                if not _is_connected():
+                    os.write(2, b"The supervisor is gone, so the task is terminated\n")
+                    os.kill(os.getpid(), _signal.SIGTERM)
             if asked_to_end:
                 patience = kill_at - now
                 if patience <= 0:
@@ -317,19 +323,41 @@ class _Keeper:
         return code or 1
 
 
+def _parent_of(pid: int | None) -> int:
+    """Return the parent of a process; 0 when that cannot be known."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name of a process, in brackets, may hold anything.
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _is_connected() -> bool:
+    """Say whether there still is a connection to where --comm says that the supervisor listens."""
+    address = next((each for each in sys.argv if each.startswith("--comm=")), "")
+    port = address.rpartition(":")[2]
+    if not port.isdigit():
+        return True
+    found = False
+    for table in ("tcp", "tcp6"):
+        try:
+            with open(f"/proc/self/net/{table}") as file:
+                for line in file:
+                    fields = line.split()
+                    found = found or fields[2].endswith(f":{int(port):04X}") and fields[3] == "01"
+        except OSError:
+            # Without IPv6 there is no second table; without a first one nothing is known.
+            found = found or table == "tcp"
+    return found
+
+
 def _child_pids() -> list[int]:
     """Return the processes whose parent this one is."""
     found = []
     for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    # The name of a process, in brackets, may hold anything.
-                    parent = int(file.read().rpartition(b")")[2].split()[1])
-            except OSError:
-                continue
-            if parent == os.getpid():
-                found.append(int(name))
+        if name.isdigit() and _parent_of(int(name)) == os.getpid():
+            found.append(int(name))
     return found
 
 

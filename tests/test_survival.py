@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -51,6 +52,22 @@ def test_a_signal_at_any_point_of_a_life_is_told_truly_and_leaves_nothing(
         with running(bundle, "talks", folder) as after:
             assert after.accept().start().serve().code == 0
     check_nothing_left(folder)
+
+
+def test_a_supervisor_that_dies_ends_the_task_whatever_it_does(bundle: Path, folder: Path) -> None:
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1].split(':')\n"
+        "import pathlib, survival, time\n"
+        "run = survival.Run(pathlib.Path(sys.argv[2]), sys.argv[3], pathlib.Path(sys.argv[4])).until_ready()\n"
+        "print('ready', flush=True); time.sleep(600)\n"
+    )
+    for task_id in ("sleeps", "holds_the_interpreter"):
+        command = [sys.executable, "-c", code, ":".join(sys.path[:4]), str(bundle), task_id, str(folder)]
+        supervisor = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert supervisor.stdout and supervisor.stdout.readline() == b"ready\n"
+        supervisor.kill()
+        supervisor.communicate()
+        check_nothing_left(folder)
 
 
 def test_a_killed_process_group_leaves_nothing(bundle: Path, folder: Path) -> None:
