@@ -48,6 +48,26 @@ class BundleError(Exception):
     """Base of every error this module raises on purpose. The message says what was wrong and what to do."""
 
 
+# A frozen program makes each function and class of this module when its name is first looked up (`quick_program`). The
+# few places that ask for a name by its text, or whether there is one, do it with these.
+_apart: Container[str] = getattr(globals()["__builtins__"], "apart", ())
+
+
+def has_global(name: str) -> bool:
+    """Say whether this module has a global name, made already or not."""
+    return name in globals() or name in _apart
+
+
+def global_value(name: str) -> Any:
+    """Return what a global name of this module stands for.
+
+    :raises KeyError: there is none.
+    """
+    if name not in globals() and name in _apart:
+        return globals()["__builtins__"][name]
+    return globals()[name]
+
+
 ########################################################################################################################
 # Keeper: nothing of a task outlives it. The process that waits for the task's process, and the extraction folder.
 ########################################################################################################################
@@ -989,6 +1009,14 @@ class Tagged(Message):
         _definitions[name] = MESSAGES[name] = cls
 
 
+def is_definition(name: str) -> bool:
+    """Say whether a class of the schema has this name."""
+    if name not in _definitions and has_global(name):
+        # One that is made enters itself.
+        global_value(name)
+    return name in _definitions
+
+
 def decode_message(body: Mapping[str, Any]) -> Tagged:
     """The message that a frame's body is, by its `type`.
 
@@ -997,7 +1025,7 @@ def decode_message(body: Mapping[str, Any]) -> Tagged:
     if not isinstance(body, dict):
         raise MessageError(f"the body of a frame must be a map, got {_type_name(body)}")
     tag = body.get("type")
-    cls = MESSAGES.get(tag) if isinstance(tag, str) else None
+    cls = MESSAGES.get(tag) if isinstance(tag, str) and is_definition(tag) else None
     if cls is None:
         if tag is None:
             raise MessageError("the body of a frame has no `type`")
@@ -1176,7 +1204,7 @@ def _compile_one(annotation: str) -> tuple[Check, Dump | None]:
     simple = _SIMPLE.get(annotation)
     if simple is not None:
         return simple
-    if annotation in _definitions:
+    if is_definition(annotation):
         cls = _definitions[annotation]
         return _member_of(cls) if issubclass(cls, Enumeration) else _nested(cls)
     origin, _, inner = (
@@ -1195,7 +1223,7 @@ def _compile_one(annotation: str) -> tuple[Check, Dump | None]:
 
 
 def _compile_union(members: list[str]) -> tuple[Check, Dump | None]:
-    if all(member in MESSAGES for member in members):
+    if all(is_definition(member) and member in MESSAGES for member in members):
         return _tagged_union(members)
     checks = [_compile(member)[0] for member in members]
 
@@ -6317,9 +6345,14 @@ class BaseOperator(AbstractOperator):
         return self
 
     def prepare_for_execution(self) -> BaseOperator:
-        import copy
-
-        clone = copy.copy(self)
+        # What copy.copy does, without what importing it costs a start.
+        reduced: Any = self.__reduce_ex__(4)
+        make, arguments, state, *_ = reduced
+        clone = make(*arguments)
+        if hasattr(clone, "__setstate__"):
+            clone.__setstate__(state)
+        else:
+            clone.__dict__.update(state)
         clone.__dict__["_from_mapped"] = True
         return clone
 
@@ -8151,13 +8184,14 @@ class _StubOperator(DecoratedOperator):
 class TaskDecoratorCollection:
     """`@task` and its variants, `@task.branch`, `@task.sensor` and so on."""
 
+    # By the name of their class, which is made for those who use it.
     _classes = {
-        "python": _PythonDecoratedOperator,
-        "branch": _BranchPythonDecoratedOperator,
-        "short_circuit": _ShortCircuitDecoratedOperator,
-        "sensor": DecoratedSensorOperator,
-        "bash": _BashDecoratedOperator,
-        "stub": _StubOperator,
+        "python": "_PythonDecoratedOperator",
+        "branch": "_BranchPythonDecoratedOperator",
+        "short_circuit": "_ShortCircuitDecoratedOperator",
+        "sensor": "DecoratedSensorOperator",
+        "bash": "_BashDecoratedOperator",
+        "stub": "_StubOperator",
     }
     # Functions for another Python, by the name of their class: they can be declared, not run.
     _isolated = {
@@ -8173,14 +8207,15 @@ class TaskDecoratorCollection:
         return task_decorator_factory(python_callable, decorated_operator_class=_PythonDecoratedOperator, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        operator_class: Any = self._classes.get(name)
-        if operator_class is None:
-            if name in self._isolated:
-                operator_class = airflow_name(self._isolated[name])
-            elif name in self._elsewhere:
-                operator_class = foreign_task_decorator(name)
-            else:
-                raise AttributeError(f"task decorator {name!r} not found{_nearest(name, self._classes)}")
+        operator_class: Any
+        if name in self._classes:
+            operator_class = global_value(self._classes[name])
+        elif name in self._isolated:
+            operator_class = airflow_name(self._isolated[name])
+        elif name in self._elsewhere:
+            operator_class = foreign_task_decorator(name)
+        else:
+            raise AttributeError(f"task decorator {name!r} not found{_nearest(name, self._classes)}")
 
         def decorator(python_callable: Any = None, **kwargs: Any) -> Any:
             if name == "sensor":
@@ -8262,7 +8297,7 @@ def is_airflow_name(name: str) -> bool:
         for entry in _families:
             for names in entry[1].values():
                 _family_of.update(dict.fromkeys(names.split(), entry))
-    return name in _family_of or name in globals()
+    return name in _family_of or has_global(name)
 
 
 def airflow_name(name: str) -> Any:
@@ -8270,7 +8305,7 @@ def airflow_name(name: str) -> Any:
 
     :raises AttributeError: when it is none of ours.
     """
-    if name not in globals():
+    if not has_global(name):
         if not is_airflow_name(name):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         define, homes = _family_of[name]
@@ -8281,7 +8316,7 @@ def airflow_name(name: str) -> Any:
                 if home and isinstance(value, (type, type(define))):
                     value.__module__, value.__qualname__ = home, each
                     _name_members(value, home)
-    return globals()[name]
+    return global_value(name)
 
 
 def _name_members(owner: Any, home: str) -> None:
@@ -12740,7 +12775,7 @@ _INSTALLED_APART = ("airflow.providers.", "airflow.example_dags")
 _SHARED_PACKAGES = ("airflow", "airflow.providers", "airflow.providers.common")
 
 
-def _airflow_module_names() -> dict[str, str]:
+def airflow_module_names() -> dict[str, str]:
     """Return the modules below `airflow` that there are here, with the names they offer in the form of the table."""
     # The others are the Dag processor's.
     messages = [name for name in MESSAGES if not name.startswith("DagFile") and not name.endswith("Request")]
@@ -12793,7 +12828,12 @@ class AirflowModules:
     def modules(self) -> Collection[str]:
         """The names of all modules that this one answers for."""
         if self._modules is None:
-            self._modules = _airflow_module_names()
+            if _apart:
+                from _bundle_contents import AIRFLOW_MODULES  # type: ignore[import-not-found]
+
+                self._modules = AIRFLOW_MODULES
+            else:
+                self._modules = airflow_module_names()
         return self._modules
 
     def names(self, module: str) -> dict[str, str]:
@@ -14243,6 +14283,35 @@ def _json_string_encoder() -> Callable[[str], str]:
             from json.encoder import encode_basestring_ascii  # type: ignore[assignment]
         _json_string_encoders.append(encode_basestring_ascii)
     return _json_string_encoders[0]
+
+
+def read_json(text: str) -> Any:
+    """Decode JSON as json.loads does, without importing json where its C half is enough.
+
+    :raises ValueError: the text is none.
+    """
+    try:
+        from _json import make_scanner
+    except ImportError:
+        from json import loads
+
+        return loads(text)
+
+    class Options:
+        strict = True
+        object_hook = object_pairs_hook = None
+        parse_float = parse_constant = float
+        parse_int = int
+        memo: ClassVar[dict[str, str]] = {}
+
+    text = text.strip()
+    try:
+        value, end = make_scanner(Options)(text, 0)  # type: ignore[arg-type]
+    except StopIteration:
+        end = -1
+    if end != len(text):
+        raise ValueError("not JSON")
+    return value
 
 
 def log_json(value: Any, depth: int = 0) -> str:
@@ -16724,10 +16793,8 @@ def _dag_file_of_airflow(details: StartupDetails) -> str | None:
     folder = None
     configured = os.environ.get("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST")
     if configured:
-        import json
-
         try:
-            entry = {each["name"]: each for each in json.loads(configured)}[details.bundle_info.name]
+            entry = {each["name"]: each for each in read_json(configured)}[details.bundle_info.name]
             folder = (entry.get("kwargs") or {}).get("path")
             if folder is None and entry["classpath"].endswith(".LocalDagBundle"):
                 folder = _airflow_dags_folder()
@@ -17943,9 +18010,13 @@ def prepare_frozen_imports() -> None:
     to it; the others lie compressed in the archive and are written when something imports them.
     """
     import encodings
+    import gc
 
     import _bundle_contents  # type: ignore[import-not-found]
 
+    # What there is by now stays to the end; `quick_program` has kept the collector from looking at it again and again.
+    gc.freeze()
+    gc.enable()
     # Only the codecs that start the interpreter are in the zip file that it starts from; the others are in the archive.
     encodings.__path__.append(os.path.join(sys._MEIPASS, "encodings"))  # type: ignore[attr-defined]
     packed = _PackedExtensions(_bundle_contents.EXTENSIONS)
@@ -19786,6 +19857,119 @@ def program_head(text: str) -> tuple[str, str]:
     head = [""] * future + [lines[future] + "; import os, sys, time"] + [""] * (start - future - 1) + lines[start:end]
     lines[start:end] = [""] * (end - start)
     return "\n".join(head) + "\n", "\n".join(lines) + "\n"
+
+
+# Sections whose definitions few tasks use: they lie compressed in the program, which makes it smaller in memory too.
+_SELDOM_USED = (
+    "assets at run time",
+    "what a bundle does not have",
+    "configuration, exceptions and tools",
+    "smaller parts of airflow.sdk",
+    "partitions and timetables of the author's own",
+    "@asset",
+    "ObjectStoragePath",
+    "triggers",
+    "hooks of the standard provider",
+    "operators of the standard provider",
+    "sensors of the standard provider",
+    "state stores",
+    "timetables",
+    "Packing",
+)
+_QUICK_PROGRAM = """\
+def _start(space):
+    import _thread, builtins, gc, marshal
+
+    class Definitions(dict):
+        apart = {apart!r}
+
+        def __missing__(self, name):
+            with lock:
+                if name not in space:
+                    code = self.apart[name]
+                    if code[0] == 120:
+                        import zlib
+
+                        code = zlib.decompress(code)
+                    exec(marshal.loads(code), space)
+            return space[name]
+
+    gc.disable()
+    lock = _thread.RLock()
+    space["__builtins__"] = definitions = Definitions(vars(builtins))
+    space["__all__"] = {names!r}
+    for name in {builtins!r}:
+        space[name] = definitions[name]
+    exec(marshal.loads({rest!r}), space)
+
+_start(globals())
+"""
+
+
+def quick_program(text: str) -> str:
+    """
+    Return the text of a program that does what *text*, this module's, does, and makes each of its functions and classes
+    only when the name is first looked up.
+
+    Making them all, most of them for nothing, would be a third of a task's start. It is done without a mark in the
+    module: Python looks for a global name among the builtins when the module has none, and here those are a dictionary
+    that knows where the definitions lie. The builtins that the module uses are among its globals as well, because what
+    is found there is found quickest.
+    """
+    import __future__
+
+    import ast
+    import builtins
+    import marshal
+    import zlib
+
+    def code(*body: ast.stmt) -> bytes:
+        flags = __future__.annotations.compiler_flag
+        module = ast.fix_missing_locations(ast.Module(list(body), []))
+        return marshal.dumps(compile(module, "coordinator_bundle.py", "exec", flags, dont_inherit=True, optimize=2))
+
+    def apart_code(node: ast.stmt) -> bytes:
+        title = max((number, title) for number, title in headings if number < node.lineno)[1]
+        return zlib.compress(code(node), 9) if title in _SELDOM_USED else code(node)
+
+    lines = text.splitlines()
+    headings = [(0, "")]
+    for number, line in enumerate(lines):
+        if line.startswith("# ---") or number and lines[number - 1] == _BANNER and line.startswith("# "):
+            headings.append((number, line[2:].strip("- ").partition(":")[0]))
+    tree = ast.parse(text)
+    everything = list(ast.walk(tree))
+    # Each name as often as something at the top of the module, or a `global` statement, binds it.
+    bound = [name for node in everything if isinstance(node, ast.Global) for name in node.names]
+    apart: dict[str, bytes] = {}
+    rest: list[ast.stmt] = []
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            bound.append(node.name)
+        else:
+            bound += [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and type(each.ctx) is ast.Store]
+            bound += [each.name for each in ast.walk(node) if isinstance(each, (ast.FunctionDef, ast.ClassDef))]
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            continue
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or bound.count(node.name) > 1:
+            rest.append(node)
+        elif not node.decorator_list:
+            apart[node.name] = apart_code(node)
+        elif ast.unparse(node.decorator_list[0]).startswith("family("):
+            # The table of a family is needed at once, its function by whoever asks for one of the names.
+            later = ast.parse(f"lambda: {node.name}()", mode="eval").body
+            rest.append(ast.copy_location(ast.Expr(ast.Call(node.decorator_list.pop(), [later], [])), node))
+            apart[node.name] = apart_code(node)
+        else:
+            rest.append(node)
+    used = {node.id for node in everything if isinstance(node, ast.Name)} & set(vars(builtins)) - set(bound)
+    return _QUICK_PROGRAM.format(
+        apart=apart,
+        builtins=sorted(name for name in used if not name.startswith("_")),
+        names=sorted(name for name in set(bound) if not name.startswith("_")),
+        rest=code(*rest),
+    )
 
 
 def plan_for_spec(here: str) -> dict[str, Any]:
