@@ -17862,6 +17862,10 @@ def inspect_bundle(path: str) -> dict[str, Any]:
     :raises BundleFormatError: not a bundle, or its regions cannot be told apart
     """
     found = _examine_bundle(path)
+    needs_section("--unpack")
+    problem = None if found.problems else problem_of_contents(found)
+    if problem:
+        found.problems.append(problem)
     return {
         "path": found.path,
         "size": found.size,
@@ -19813,7 +19817,7 @@ def _input_key(plan: dict[str, Any], python: str) -> str:
 
 
 # Sections that a task never runs, or seldom. In a frozen program `needs_section` defines what they declare.
-SECTIONS_APART = ("Dag form", "Run", "Graph", "Doctor", "--parse", "--completion", "--stub")
+SECTIONS_APART = ("Dag form", "Run", "Graph", "Doctor", "--parse", "--completion", "--stub", "--unpack")
 _BANNER = "#" * 120
 
 
@@ -24903,6 +24907,8 @@ look at it
   --bundle-metadata    print the manifest that Airflow reads
   --stub [--queue Q]   print a Dag file of @task.stub declarations, for an Airflow that shall not have the source
   --completion SHELL   print what bash, zsh or fish needs to complete flags, Dag ids and task ids
+  --unpack DIR         put it into DIR in the form that starts quickest: beside the executable, a folder with what each
+                       start would extract otherwise
   --version            versions of this program, Python, msgpack and the supervisor schema
 
 run a Dag here and now, without Airflow
@@ -24975,6 +24981,7 @@ _FLAGS: dict[str, bool | None] = {
     "--jobs": True,
     "--real-delays": False,
     "--mark-success-pattern": True,
+    "--unpack": True,
     "--version": False,
     "--help": False,
 }
@@ -24990,7 +24997,7 @@ _BUILD_FLAGS: dict[str, bool | None] = {
 # Those that may be given several times; their value is a list.
 _REPEATED_FLAGS = frozenset({"--include", "--exclude", "--xcom", "--var", "--conn", "--answer"})
 _MODES = ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--run", "--graph", "--doctor",
-          "--completion", "--version", "--build")  # fmt: skip
+          "--completion", "--unpack", "--version", "--build")  # fmt: skip
 _GO_WITH = (
     ("--json", "--parse --run"), ("--source", "--inspect"), ("--queue", "--stub"), ("--format", "--graph"),
     ("--states", "--graph"), ("--task", "--run"), ("--map-index", "--run"), ("--xcom", "--run"), ("--conf", "--run"),
@@ -25164,6 +25171,11 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
         return 0
     if mode == "--inspect":
         return _inspect(parsed, frozen)
+    if mode == "--unpack":
+        if not frozen:
+            raise UsageError("--unpack is for a bundle to do with itself: ./dist/my_dag --unpack DIR")
+        needs_section("--unpack")
+        return unpack_bundle(sys.executable, flags["--unpack"])
     if mode == "--build":
         return _build(parsed)
     if mode == "--doctor":
@@ -25316,6 +25328,205 @@ def _build(parsed: Arguments) -> int:
         explain="--explain" in parsed.flags,
         install=parsed.flags.get("--install"),
     )
+
+
+# --- --unpack ---------------------------------------------------------------------------------------------------------
+#
+# A bundle extracts what the dynamic linker must find as files, anew at each start, and removes it at the end. Unpacked,
+# it is two things in one folder: the executable, with all Python code, which Airflow verifies as before; and a hidden
+# folder with those files, named after the bundle's hash. PyInstaller's bootloader knows that form: it starts Python in
+# the process that Airflow has started, and writes nothing. Nothing is shared between bundles or made by a task, so no
+# task can spoil it for another that could not have written to the bundles themselves.
+
+_CONTENTS_OPTION = "pyi-contents-directory "
+_CONTENTS_DIGEST_OPTION = "pyi-contents-sha256 "
+# Kinds of entries of PyInstaller's archive that are files: libraries, data, and what prepare_frozen_imports writes.
+_FILE_KINDS = b"bxa"
+
+
+def unpack_bundle(path: str, folder: str) -> int:
+    """
+    Put a bundle into a folder that a coordinator scans, with its files beside it. What is there already is replaced.
+
+    Each file is written under another name and renamed, the executable last: killed half-way, this leaves what was
+    there before, and done again, it completes its work. The files of the bundle that it replaces stay until the next
+    time, for the tasks that still run from them; older ones are removed.
+
+    :raises BundleFormatError: the bundle was changed, or is unpacked itself
+    :raises BundleError: no such folder, one that cannot be written to, or one mounted noexec
+    """
+    import fcntl
+    import tempfile
+
+    bundle = read_bundle(path)
+    folder = os.path.abspath(folder)
+    if not os.path.isdir(folder):
+        raise BundleError(f"{folder}: there is no such folder; mkdir -p it, or name the one of executables_root")
+    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        raise BundleError(f"{folder}: is mounted noexec, so that no bundle in it could start; name another folder")
+    name = os.path.basename(path)
+    target = os.path.join(folder, name)
+    if os.path.exists(target) and os.path.samefile(path, target):
+        raise BundleError(f"{target}: this is the bundle itself; name another folder, or move it out of this one")
+    contents = f".{name}-{bundle.trailer.binary_sha256.hex()[:16]}"
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        replaced = _contents_of(target)
+        manifest = {key: value for key, value in bundle.manifest.items() if key != "digests"}
+        with tempfile.NamedTemporaryFile() as executable:
+            executable.write(_unpacked(path, bundle, os.path.join(folder, contents)))
+            executable.flush()
+            append_trailer(executable.name, bundle.source, manifest, target)
+        _remove_old_contents(folder, name, {contents, replaced})
+        os.fsync(descriptor)
+    except PermissionError as error:
+        raise BundleError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+    print(f"unpacked {target} and {os.path.join(folder, contents)}: {', '.join(bundle.manifest['dags'])}")
+    return 0
+
+
+def _unpacked(path: str, bundle: BundleFile, contents: str) -> bytes:
+    """Write a bundle's files into a folder; return the executable without them."""
+    import struct
+    import zlib
+
+    archive = read_archive(path, bundle.source_start)
+    if archive.contents():
+        raise BundleFormatError(f"{path}: is unpacked already; take the one file that was built")
+    kept: list[tuple[bytes, int, int, int, bytes]] = []
+    data = bytearray()
+    for entry_name, stored, length, compressed, kind in sorted(archive.entries, key=lambda entry: entry[4] == b"z"):
+        if entry_name.startswith(_CONTENTS_OPTION.encode()):
+            continue
+        if kind not in _FILE_KINDS:
+            kept.append((entry_name, len(data), len(stored), length, bytes([compressed]) + kind))
+            data += stored
+            continue
+        content = zlib.decompress(stored) if compressed else stored
+        _write_file(os.path.join(contents, entry_name.decode()), content)
+    digest = _contents_digest(contents)
+    for option in (_CONTENTS_OPTION + os.path.basename(contents), _CONTENTS_DIGEST_OPTION + digest):
+        kept.append((option.encode(), len(data), 0, 0, b"\0o"))
+    table = b""
+    for entry_name, offset, stored_length, length, flag_and_kind in kept:
+        size = 18 + len(entry_name) + 1
+        size += -size % 16
+        head = struct.pack("!IIII", size, offset, stored_length, length) + flag_and_kind
+        table += (head + entry_name).ljust(size, b"\0")
+    total = len(data) + len(table) + archive.cookie.size
+    cookie = archive.cookie.pack(ARCHIVE_COOKIE, total, len(data), len(table), *archive.python)
+    # The section table of the executable would point into what has moved; nothing that runs a program reads it.
+    program = bytearray(archive.executable)
+    program[40:48] = bytes(8)
+    program[58:64] = bytes(6)
+    return bytes(program + data + table + cookie)
+
+
+class Archive:
+    """PyInstaller's archive in a file: `executable` (what is before it), `entries` (name, stored, length, compressed,
+    kind), `python` (version and library)."""
+
+    def __init__(self, region: bytes) -> None:
+        import struct
+
+        self.cookie = struct.Struct("!8sIIII64s")
+        end = region.rfind(ARCHIVE_COOKIE)
+        if end < 0:
+            raise BundleFormatError("PyInstaller's archive is not in it")
+        _, total, table, table_length, *self.python = self.cookie.unpack_from(region, end)
+        start = end + self.cookie.size - total
+        self.executable = region[:start]
+        self.entries: list[tuple[bytes, bytes, int, int, bytes]] = []
+        at = start + table
+        while at < start + table + table_length:
+            size, offset, stored, length, compressed, kind = struct.unpack_from("!IIIIBc", region, at)
+            name = region[at + 18 : at + size].rstrip(b"\0")
+            content = region[start + offset : start + offset + stored]
+            self.entries.append((name, content, length, compressed, kind))
+            at += size
+
+    def option(self, prefix: str) -> str:
+        """What follows *prefix* in the option that starts with it; empty when there is none."""
+        names = [name.decode() for name, *_, kind in self.entries if kind == b"o"]
+        return next((name[len(prefix) :] for name in names if name.startswith(prefix)), "")
+
+    def contents(self) -> str:
+        """The name of the folder that an unpacked bundle has beside it; empty for a bundle in one file."""
+        return self.option(_CONTENTS_OPTION) if self.option(_CONTENTS_DIGEST_OPTION) else ""
+
+
+def read_archive(path: str, length: int) -> Archive:
+    """Read the archive in the first *length* bytes of a file.
+
+    :raises BundleFormatError: there is none
+    """
+    with open(path, "rb") as file:
+        try:
+            return Archive(file.read(length))
+        except BundleFormatError as error:
+            raise BundleFormatError(f"{path}: {error}") from None
+
+
+def _write_file(path: str, content: bytes) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    temporary = f"{path}.part"
+    with open(temporary, "wb") as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _contents_digest(folder: str) -> str:
+    """A digest of the names and contents of all files below a folder."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for leaf in sorted(files):
+            path = os.path.join(parent, leaf)
+            with open(path, "rb") as file:
+                content = hashlib.sha256(file.read()).digest()
+            digest.update(os.path.relpath(path, folder).encode(errors="surrogateescape") + b"\0" + content)
+    return digest.hexdigest()
+
+
+def _contents_of(path: str) -> str:
+    """The name of the folder that an unpacked bundle has beside it; empty when it has none."""
+    try:
+        return read_archive(path, read_bundle(path).source_start).contents()
+    except BundleFormatError:
+        return ""
+
+
+def _remove_old_contents(folder: str, name: str, keep: Container[str]) -> None:
+    import re
+    import shutil
+
+    for leaf in os.listdir(folder):
+        if re.fullmatch(re.escape(f".{name}-") + "[0-9a-f]{16}", leaf) and leaf not in keep:
+            shutil.rmtree(os.path.join(folder, leaf), ignore_errors=True)
+
+
+def problem_of_contents(bundle: BundleFile) -> str | None:
+    """What is wrong with the folder beside an unpacked bundle; None for one that is whole, or in one file."""
+    try:
+        archive = read_archive(bundle.path, bundle.source_start)
+    except BundleFormatError:
+        return None
+    leaf = archive.contents()
+    if leaf:
+        contents = os.path.join(os.path.dirname(os.path.abspath(bundle.path)), leaf)
+        if not os.path.isdir(contents):
+            return f"its files, {contents}, are not there: unpack the bundle anew"
+        if _contents_digest(contents) != archive.option(_CONTENTS_DIGEST_OPTION):
+            return f"its files in {contents} were changed after unpacking: unpack the bundle anew"
+    return None
 
 
 # --- --parse ----------------------------------------------------------------------------------------------------------

@@ -105,6 +105,15 @@ def tags(built: tuple[Path, str]) -> list[str]:
     return next(dag["tags"] for dag in dags if dag["dag_id"] == "everything")
 
 
+@pytest.fixture
+def unpacked(built: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    bundle, _ = built
+    folder = tmp_path_factory.mktemp("unpacked")
+    done = run(bundle, "--unpack", str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder / bundle.name
+
+
 def test_airflow_finds_the_bundle_by_each_of_its_dags(built: tuple[Path, str]) -> None:
     coordinator = pytest.importorskip("airflow.sdk.coordinators.executable.coordinator")
     for dag_id in ("everything", "another"):
@@ -233,6 +242,73 @@ def test_explain_says_what_is_large_and_what_is_slow(built: tuple[Path, str], pr
 def test_nothing_is_left_in_the_temporary_folder(built: tuple[Path, str], tmp_path: Path) -> None:
     assert run(built[0], "--parse", TMPDIR=str(tmp_path)).returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unpacked_bundle_gives_the_same_answers_and_extracts_nothing(
+    built: tuple[Path, str], unpacked: Path, tmp_path: Path
+) -> None:
+    files = json.loads(run(unpacked, "--parse", "--json", TMPDIR=str(tmp_path)).stdout)["serialized_dags"]
+    same = json.loads(run(built[0], "--parse", "--json").stdout)["serialized_dags"]
+    for dag in (each["data"]["dag"] for each in files):
+        assert Path(dag["fileloc"]).parent in unpacked.parent.glob(f".{unpacked.name}-*")
+    for dag in (each["data"]["dag"] for each in (*files, *same)):
+        del dag["fileloc"]
+    assert files == same and len(files) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_airflow_finds_an_unpacked_bundle_and_nothing_in_its_files(unpacked: Path) -> None:
+    coordinator = pytest.importorskip("airflow.sdk.coordinators.executable.coordinator")
+    assert list(coordinator._find_executables([unpacked.parent])) == [unpacked]
+    assert coordinator._read_bundle_metadata(unpacked)["source"] == "my-dag.2024.py"
+
+
+def test_an_unpacked_bundle_says_when_its_files_were_changed(unpacked: Path) -> None:
+    assert run(unpacked, "--inspect").returncode == 0
+    changed = next(unpacked.parent.glob(f".{unpacked.name}-*/sql/q.sql"))
+    changed.write_text("select 2\n")
+    told = run(unpacked, "--inspect")
+    assert told.returncode == 1 and "were changed after unpacking" in told.stdout
+
+
+def test_unpacking_completes_what_was_left_half_done_and_removes_what_is_old(
+    built: tuple[Path, str], tmp_path: Path
+) -> None:
+    bundle, _ = built
+    folder = tmp_path / "root"
+    folder.mkdir()
+    # Killed again and again, a little later each time; whoever looks in between finds nothing or something whole.
+    for milliseconds in (10, 30, 60, 100, 150, 220, 300):
+        process = subprocess.Popen([bundle, "--unpack", folder], stdout=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(milliseconds / 1000)
+        if process.poll() is None:
+            os.killpg(process.pid, 9)
+        process.wait()
+        for found in (each for each in folder.iterdir() if each.is_file() and os.access(each, os.X_OK)):
+            assert run(found, "--inspect").returncode == 0
+    (folder / f".{bundle.name}-0123456789abcdef").mkdir()
+    (folder / f".{bundle.name}-of-mine").mkdir()
+    several = [subprocess.Popen([bundle, "--unpack", folder], stdout=subprocess.DEVNULL) for _ in range(4)]
+    assert [process.wait() for process in several] == [0] * 4
+    assert run(folder / bundle.name, "--inspect").returncode == 0
+    digest = cb.read_bundle(str(bundle)).trailer.binary_sha256.hex()
+    assert {each.name for each in folder.iterdir()} == {
+        bundle.name,
+        f".{bundle.name}-{digest[:16]}",
+        f".{bundle.name}-of-mine",
+    }
+
+
+def test_what_cannot_be_unpacked_says_why(built: tuple[Path, str], unpacked: Path, tmp_path: Path) -> None:
+    bundle, _ = built
+    for command, reason in (
+        ((bundle, "--unpack", str(tmp_path / "missing")), "there is no such folder"),
+        ((bundle, "--unpack", str(bundle.parent)), "this is the bundle itself"),
+        ((unpacked, "--unpack", str(tmp_path)), "is unpacked already"),
+    ):
+        done = run(*command)
+        assert done.returncode == 1 and reason in done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_second_build_is_quick_and_byte_identical(built: tuple[Path, str], project: Path, tmp_path: Path) -> None:

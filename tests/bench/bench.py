@@ -34,7 +34,9 @@ import harness
 
 DAG_FILE = HERE.parent / "dags" / "noop.py"
 OUTLIER = 3.0
-SIDES = {"bundle": "frozen", "airflow": "default", "c": "c"}
+SIDES = {"bundle": "frozen", "unpacked": "unpacked", "airflow": "default", "c": "c"}
+# The least that an interpreter can be asked to do.
+BARE = [sys.executable, "-I", "-S", "-c", "pass"]
 
 
 ########################################################################################################################
@@ -169,6 +171,10 @@ class Bench:
         else:
             self.build(DAG_FILE, ours / "noop")
         self.bundles["bundle"] = str(ours)
+        unpacked = self.folder / "unpacked"
+        unpacked.mkdir()
+        subprocess.run([ours / "noop", "--unpack", unpacked], check=True, stdout=subprocess.DEVNULL)
+        self.bundles["unpacked"] = str(unpacked)
         if c_bundle.have_compiler():
             c_bundle.build(self.folder / "c", "noop", ["nothing"])
             self.bundles["c"] = str(self.folder / "c")
@@ -244,24 +250,67 @@ def row_start(bench: Bench) -> list[dict[str, Any]]:
     """no-op task in a warm worker: our bundle against Airflow's own runner at its best, and against the C program"""
     sides = bench.sides("bundle", "airflow", "c")
     times = bench.collect("turns", sides, bench.runs or 40)
-    rows = [row("no-op task / Airflow at its best", "ms", times["bundle"], times["airflow"], 1.0)]
+    rows = [row("no-op task / Airflow at its best", "ms", times["bundle"], times["airflow"], 0.85)]
     hot = bench.collect("hot_turns", bench.sides("bundle", "airflow"), bench.runs or 20)
     rows.append(row("no-op task / and the Dag file's imports preloaded", "ms", hot["bundle"], hot["airflow"], None))
     if "c" in times:
         rows.append(
             row("no-op task / C program", "ms", times["bundle"], times["c"], None, "the floor: it only answers")
         )
+        floor = statistics.median(times["c"])
+        bare = commands_in_turns([BARE], bench.runs or 40)[0]
+        rows.append(
+            row("no-op task less the C program's / bare python", "ms", [t - floor for t in times["bundle"]], bare, 3.5)
+        )
     return rows
 
 
-def row_memory(bench: Bench) -> list[dict[str, Any]]:
-    """peak proportional set size of the task's process tree, the supervisor itself not counted"""
+def row_unpacked(bench: Bench) -> list[dict[str, Any]]:
+    """no-op task of an unpacked bundle (`--unpack`), in a warm worker"""
+    sides = bench.sides("unpacked", "bundle", "airflow")
+    times = bench.collect("turns", sides, bench.runs or 40)
+    return [
+        row("unpacked, no-op task / Airflow at its best", "ms", times["unpacked"], times["airflow"], 0.65),
+        row("unpacked, no-op task / bundle in one file", "ms", times["unpacked"], times["bundle"], None),
+    ]
+
+
+def row_version(bench: Bench) -> list[dict[str, Any]]:
+    """`./bundle --version`, against an interpreter that does nothing"""
+    bench.prepare()
+    commands = [[f"{bench.bundles[side]}/noop", "--version"] for side in ("bundle", "unpacked")]
+    ours, unpacked, bare = commands_in_turns([*commands, BARE], bench.runs or 40)
+    return [
+        row("--version / bare python", "ms", ours, bare, 4.0),
+        row("--version, unpacked / bare python", "ms", unpacked, bare, None),
+    ]
+
+
+def commands_in_turns(commands: list[list[str]], runs: int) -> list[list[float]]:
+    """Seconds that each of some commands took, each time."""
+    times: list[list[float]] = [[] for _ in commands]
+    for turn in range(runs + 2):
+        for command, values in list(zip(commands, times))[:: 1 if turn % 2 else -1]:
+            started = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            if turn >= 2:
+                values.append(time.perf_counter() - started)
+    return times
+
+
+def row_size(bench: Bench) -> list[dict[str, Any]]:
+    """size of a bundle whose Dag file has no dependencies"""
+    bench.prepare()
+    size = (Path(bench.bundles["bundle"]) / "noop").stat().st_size / 2**20
+    return [row("size of a bundle / 9 MiB", "MiB", [size], [9.0], 1.0)]
+
+
+def memory_peaks(bench: Bench, sides: list[str], runs: int) -> dict[str, list[float]]:
+    """MiB of each side's process tree at its peak, proportional set size, the supervisor itself not counted."""
     import socket
 
-    sides = bench.sides("bundle", "airflow", "c")
     peaks: dict[str, list[float]] = {side: [] for side in sides}
     ours, theirs = socket.socketpair()
-    runs = bench.runs or 15
     process = bench.worker("memory", sides, runs, control=theirs.fileno())
     theirs.close()
     with ours:
@@ -276,10 +325,43 @@ def row_memory(bench: Bench) -> list[dict[str, Any]]:
     _, err = process.communicate()
     if process.returncode:
         raise SystemExit(f"the memory worker ended with {process.returncode}:\n{err}")
-    rows = [row("memory of the process tree / Airflow", "MiB", peaks["bundle"], peaks["airflow"], 0.25)]
+    return peaks
+
+
+def row_memory(bench: Bench) -> list[dict[str, Any]]:
+    """peak proportional set size of the task's process tree, the supervisor itself not counted"""
+    sides = bench.sides("bundle", "airflow", "c")
+    peaks = memory_peaks(bench, sides, bench.runs or 15)
+    rows = [row("memory of the process tree / Airflow", "MiB", peaks["bundle"], peaks["airflow"], 0.2)]
     if "c" in peaks:
         rows.append(row("memory of the process tree / C program", "MiB", peaks["bundle"], peaks["c"], None))
     return rows
+
+
+def row_memory_bare(bench: Bench) -> list[dict[str, Any]]:
+    """peak memory of the task's process tree, above an interpreter that has imported msgpack and sockets"""
+    import msgpack
+
+    sides = bench.sides("bundle", "unpacked")
+    peaks = memory_peaks(bench, sides, bench.runs or 15)
+    # With a libpython of its own, as a bundle has: what other processes map as well counts only in part.
+    contents = next(Path(bench.bundles["unpacked"]).glob(".noop-*"))
+    packages = str(Path(msgpack.__file__).parent.parent)
+    code = f"import sys; sys.path.append({packages!r}); import msgpack, _socket; input()"
+    bare = []
+    for _ in range(bench.runs or 15):
+        command = [sys.executable, "-I", "-S", "-c", code]
+        env = {**os.environ, "LD_LIBRARY_PATH": str(contents)}
+        with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+            time.sleep(0.3)
+            bare.append(proportional_set_size(process.pid) / 1024)
+            process.communicate(b"\n")
+    floor = statistics.median(bare)
+    above = {side: [each - floor for each in values] for side, values in peaks.items()}
+    return [
+        row("memory above a bare interpreter's / 4 MiB", "MiB", above["bundle"], [4.0], 1.0),
+        row("memory, unpacked, above a bare interpreter's / 4 MiB", "MiB", above["unpacked"], [4.0], 1.0),
+    ]
 
 
 def watch(pid: int, until: int) -> float:
@@ -292,13 +374,18 @@ def watch(pid: int, until: int) -> float:
         while waiting:
             child = waiting.pop()
             waiting += children(child)
-            try:
-                with open(f"/proc/{child}/smaps_rollup") as file:
-                    total += next((float(line.split()[1]) for line in file if line.startswith("Pss:")), 0.0)
-            except (OSError, ValueError):
-                continue
+            total += proportional_set_size(child)
         peak = max(peak, total)
     return peak
+
+
+def proportional_set_size(pid: int) -> float:
+    """In KiB; 0 for a process that is gone."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            return next((float(line.split()[1]) for line in file if line.startswith("Pss:")), 0.0)
+    except (OSError, ValueError):
+        return 0.0
 
 
 def children(pid: int) -> list[int]:
@@ -328,7 +415,7 @@ def row_after_one(bench: Bench) -> list[dict[str, Any]]:
             times[side] += values
         first += bench.collect("first", ["airflow"], 1)["airflow"]
     return [
-        row("after one bundle task / Airflow, nothing preloaded", "ms", times["bundle"], first, 0.15),
+        row("after one bundle task / Airflow, nothing preloaded", "ms", times["bundle"], first, 0.08),
         row("after one bundle task / Airflow in the same worker", "ms", times["bundle"], times["airflow"], None),
     ]
 
@@ -353,13 +440,7 @@ def row_import(bench: Bench) -> list[dict[str, Any]]:
     path = f"import sys; sys.path.insert(0, {str(REPO)!r}); "
     ours = [sys.executable, "-I", "-c", path + "import coordinator_bundle"]
     theirs = [sys.executable, "-I", "-c", "import msgpack, socket, json"]
-    times: tuple[list[float], list[float]] = ([], [])
-    for turn in range((bench.runs or 40) + 2):
-        for command, values in ((ours, times[0]), (theirs, times[1]))[:: 1 if turn % 2 else -1]:
-            started = time.perf_counter()
-            subprocess.run(command, check=True)
-            if turn >= 2:
-                values.append(time.perf_counter() - started)
+    times = commands_in_turns([ours, theirs], bench.runs or 40)
     return [row("import / python -I msgpack, socket, json", "ms", *times, 1.5)]
 
 
@@ -461,7 +542,11 @@ def in_turns(what: str, job: str, count: int, runs: int, goal: float | None) -> 
 
 ROWS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
     "start": row_start,
+    "unpacked": row_unpacked,
+    "version": row_version,
+    "size": row_size,
     "memory": row_memory,
+    "memory-bare": row_memory_bare,
     "after-one": row_after_one,
     "fresh": row_fresh,
     "import": row_import,
