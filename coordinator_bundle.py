@@ -3034,6 +3034,9 @@ def _read_value_dict(data: dict[Any, Any]) -> Any:
     return out
 
 
+_MAX_CLASSNAME_LENGTH = 1000
+
+
 def _read_wrapped(classname: Any, version: Any, data: Any) -> Any:
     if not isinstance(classname, str) or not isinstance(version, int):
         raise SerdeError(
@@ -3042,6 +3045,8 @@ def _read_wrapped(classname: Any, version: Any, data: Any) -> Any:
         )
     if not classname:
         raise SerdeError(f"{CLASSNAME_KEY} is empty: the value does not say what it is")
+    if len(classname) > _MAX_CLASSNAME_LENGTH:
+        raise SerdeError(f"{CLASSNAME_KEY} has {len(classname)} characters: no class has such a name")
     own = value_types.readers.get(classname)
     reader = _VALUE_READERS.get(classname) if own is None else None
     if own is None and reader is None:
@@ -3243,7 +3248,7 @@ def _zoneinfo(name: str) -> Any:
 
 def _unknown_timezone(name: Any) -> SerdeError:
     return SerdeError(
-        f"the timezone {name!r} is not known on this machine: check the name, or add 'tzdata' to the Dag file's"
+        f"the timezone {_shown(name)} is not known on this machine: check the name, or add 'tzdata' to the Dag file's"
         " dependencies"
     )
 

@@ -653,6 +653,8 @@ FOUND: list[tuple[str, str, Callable[[], Any]]] = [
         "a name that is none was told in full",
         lambda: {"__classname__": nested(900), "__version__": "x" * 9000},
     ),
+    ("serde", "a long name of a zone was told in full", lambda: {"__type": "timezone", "__var": "1" * 5000}),
+    ("serde", "and that of a class", lambda: {"__classname__": "airflow." + "x" * 5000, "__version__": 1}),
     (
         "trailer",
         "JSON that was read was too deep to be written",
