@@ -321,7 +321,7 @@ def test_boxes_of_a_drawing_are_whole_and_frames_hold_what_belongs_to_the_group(
     assert lines[-1] == "◇ branch   ≡ mapped   ↥ setup   ↧ teardown"
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 120, 140])
+@pytest.mark.parametrize("width", [60, 100, 140])
 def test_a_drawing_keeps_to_the_width_of_the_terminal(shop: Path, width: int) -> None:
     text = cb.draw_dag(dag_of(shop), width=width)
     # A name in a list is not broken.
@@ -469,10 +469,14 @@ def test_an_svg_is_well_formed_whatever_the_names(tmp_path: Path) -> None:
     assert '<a> & "é日本"' in texts
 
 
-def test_the_same_dag_is_the_same_drawing(shop: Path) -> None:
-    for form in ("text", "svg", "mermaid", "dot", "json"):
-        first, second = (run(shop, "--graph", "--format", form).stdout for _ in range(2))
-        assert first == second
+@pytest.mark.parametrize("form", ["text", "svg"])
+def test_the_same_dag_is_the_same_drawing_whatever_the_order_of_sets(shop: Path, form: str) -> None:
+    command = [sys.executable, str(MODULE), str(shop), "--graph", "--format", form]
+    drawn = [
+        subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed}).stdout
+        for seed in ("1", "2")
+    ]
+    assert drawn[0] == drawn[1] != b""
 
 
 # --- which Dag --------------------------------------------------------------------------------------------------------
