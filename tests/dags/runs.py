@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
 from airflow.providers.standard.sensors.python import PythonSensor
-from airflow.providers.standard.sensors.time_delta import TimeDeltaSensorAsync
+from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
 from airflow.sdk import (
     DAG,
     Asset,
@@ -260,7 +260,7 @@ with DAG("run_again", schedule=None, start_date=START, default_args={"retry_dela
     never_works() >> make("after_never", "ok")
     comes_later() >> make("after_sensor", "ok")
     PythonSensor(task_id="poked", python_callable=lambda: True) >> make("after_poked", "ok")
-    TimeDeltaSensorAsync(task_id="deferred", delta=timedelta(seconds=1)) >> make("after_deferred", "ok")
+    TimeDeltaSensor(task_id="deferred", delta=timedelta(seconds=1), deferrable=True) >> make("after_deferred", "ok")
 
 report = Asset("report", "file:///tmp/report")
 with DAG("run_state", schedule=None, start_date=START, params={"name": Param("Ada", type="string"), "many": 1}):
@@ -284,4 +284,7 @@ with DAG("run_state", schedule=None, start_date=START, params={"name": Param("Ad
     publish() >> read()
     outputs = several()
     take(outputs["one"], outputs["two"])
-    take.override(task_id="templated")("{{ params.name }} {{ ti.xcom_pull('several', key='one') }} {{ run_id }}")
+    # A template makes no edge.
+    outputs >> take.override(task_id="templated")(
+        "{{ params.name }} {{ ti.xcom_pull('several', key='one') }} {{ run_id }}"
+    )
