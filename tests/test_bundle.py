@@ -254,7 +254,9 @@ def test_an_unpacked_bundle_gives_the_same_answers_and_extracts_nothing(
     for dag in (each["data"]["dag"] for each in (*files, *same)):
         del dag["fileloc"]
     assert files == same and len(files) == 2
-    assert not list(tmp_path.iterdir())
+    done = run(unpacked, "--run", "another", TMPDIR=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not [each for each in tmp_path.iterdir() if each.name.startswith("_MEI")]
 
 
 def test_airflow_finds_an_unpacked_bundle_and_nothing_in_its_files(unpacked: Path) -> None:
