@@ -44,37 +44,43 @@ BARE = [sys.executable, "-I", "-S", "-c", "pass"]
 ########################################################################################################################
 
 
-def configure(bundles: dict[str, str]) -> None:
+def configure(bundles: dict[str, str], folder: str) -> None:
     """Queues for every side at once, so that switching sides changes nothing but the task's queue."""
     classpath = "airflow.sdk.coordinators.executable.ExecutableCoordinator"
     coordinators = {
         name: {"classpath": classpath, "kwargs": {"executables_root": [folder]}} for name, folder in bundles.items()
     }
     os.environ["AIRFLOW__SDK__COORDINATORS"] = json.dumps(coordinators)
-    os.environ["AIRFLOW__SDK__QUEUE_TO_COORDINATOR"] = json.dumps({SIDES[name]: name for name in bundles})
+    os.environ["AIRFLOW__SDK__QUEUE_TO_COORDINATOR"] = json.dumps({SIDES.get(name, name): name for name in bundles})
     dags = [
         {
             "name": "dags",
             "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
             "kwargs": {"path": str(DAG_FILE.parent)},
-        }
+        },
+        {
+            "name": "generated",
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": folder},
+        },
     ]
     os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(dags)
 
 
-def run_once(side: str, task_id: str = "nothing") -> float:
-    """Seconds that `supervise_task` took for one task that does nothing."""
+def run_once(side: str, task_id: str = "nothing", dag_file: Path = DAG_FILE) -> float:
+    """Seconds that `supervise_task` took for one task."""
     from airflow.sdk.api.client import Client
     from airflow.sdk.api.datamodels._generated import BundleInfo
     from airflow.sdk.execution_time.supervisor import supervise_task
 
     api = harness.ExecutionAPI()
-    ti = harness.task_instance("noop", task_id, queue=SIDES[side])
-    api.add_dag_run("noop", ti.run_id)
+    ti = harness.task_instance(dag_file.stem, task_id, queue=SIDES.get(side, side))
+    api.add_dag_run(dag_file.stem, ti.run_id)
     state = {"state": "queued", "max_tries": 0, "next_method": None, "next_kwargs": None}
     api.task_instances[str(ti.id)] = {**ti.model_dump(mode="json"), **state}
     with Client(base_url="http://execution-api", token="token", transport=api.transport()) as client:
-        where = {"bundle_info": BundleInfo(name="dags"), "dag_rel_path": DAG_FILE.name, "log_path": f"{ti.id}.log"}
+        bundle = BundleInfo(name="dags" if dag_file.parent == DAG_FILE.parent else "generated")
+        where = {"bundle_info": bundle, "dag_rel_path": dag_file.name, "log_path": f"{ti.id}.log"}
         started = time.perf_counter()
         code = supervise_task(ti=ti, token="token", client=client, **where)
         took = time.perf_counter() - started
@@ -105,6 +111,18 @@ def take_turns(sides: list[str], runs: int, dag_file_too: bool) -> None:
     for turn in range(runs):
         for side in sides[turn % len(sides) :] + sides[: turn % len(sides)]:
             times[side].append(run_once(side))
+    print(json.dumps(times))
+
+
+def worker_task_turns(dag_file: Path, jobs: dict[str, str], runs: int) -> None:
+    """Warm, as above; the tasks of one Dag file in turns."""
+    harness.warm_up(dag_file_too=False)
+    times: dict[str, list[float]] = {task_id: [] for task_id in jobs}
+    for turn in range(runs + 2):
+        for task_id, side in jobs.items():
+            took = run_once(side, task_id, dag_file)
+            if turn >= 2:
+                times[task_id].append(took)
     print(json.dumps(times))
 
 
@@ -192,10 +210,12 @@ class Bench:
         self.prepare()
         return [side for side in wanted if side == "airflow" or side in self.bundles]
 
-    def worker(self, mode: str, sides: list[str], runs: int, control: int | None = None) -> subprocess.Popen[str]:
+    def worker(
+        self, mode: str, sides: list[str], runs: int, control: int | None = None, **more: Any
+    ) -> subprocess.Popen[str]:
         home = tempfile.mkdtemp(dir=self.folder)
-        job = json.dumps({"mode": mode, "sides": sides, "runs": runs, "home": home, "bundles": self.bundles})
-        command = [sys.executable, __file__, "--worker", job]
+        job = {"mode": mode, "sides": sides, "runs": runs, "home": home, "folder": str(self.folder)}
+        command = [sys.executable, __file__, "--worker", json.dumps({**job, "bundles": self.bundles, **more})]
         env = {**os.environ, "BENCH_CONTROL": str(control)}
         return subprocess.Popen(
             command,
@@ -207,12 +227,16 @@ class Bench:
             pass_fds=() if control is None else (control,),
         )
 
-    def collect(self, mode: str, sides: list[str], runs: int) -> dict[str, list[float]]:
-        process = self.worker(mode, sides, runs)
+    def collect(self, mode: str, sides: list[str], runs: int, **more: Any) -> dict[str, list[float]]:
+        process = self.worker(mode, sides, runs, **more)
         out, err = process.communicate()
         if process.returncode:
             raise SystemExit(f"the {mode} worker ended with {process.returncode}:\n{out}{err}")
         return json.loads(out.splitlines()[-1])
+
+    def task_turns(self, dag_file: Path, jobs: dict[str, str], runs: int) -> dict[str, list[float]]:
+        """Seconds of each of a Dag file's tasks; `jobs` is task id to the side that runs it."""
+        return self.collect("task_turns", [], runs, dag_file=str(dag_file), jobs=jobs)
 
 
 def outliers(values: list[float]) -> int:
@@ -550,6 +574,166 @@ def in_turns(what: str, job: str, count: int, runs: int, goal: float | None) -> 
     return rows
 
 
+DAG_HEAD = """\
+from datetime import datetime
+from airflow.sdk import dag, task
+"""
+ISOLATED = """
+@dag(schedule=None, start_date=datetime(2026, 1, 1))
+def isolated():
+    @task(queue="isolated")
+    def frozen():
+        return sum(range(1000))
+
+    @task.external_python(python=PYTHON)
+    def external():
+        return sum(range(1000))
+
+    @task.virtualenv(requirements=[], venv_cache_path=CACHE)
+    def cached():
+        return sum(range(1000))
+
+    frozen(), external(), cached()
+
+isolated()
+"""
+WIDE = """
+@dag(schedule="@daily", start_date=datetime(2026, 1, 1), default_args={"queue": "wide", "retries": 2})
+def wide():
+    @task
+    def step(number: int, before=None) -> int:
+        return number
+
+    @task
+    def nothing():
+        pass
+
+    nothing()
+    for row in range(100):
+        result = None
+        for number in range(TASKS // 100):
+            result = step(number, result)
+
+wide()
+"""
+CHAIN = """
+@dag(schedule=None, start_date=datetime(2026, 1, 1))
+def QUEUE_chain():
+    @task(queue="QUEUE")
+    def nothing():
+        pass
+
+    before = nothing()
+    for _ in range(39):
+        after = nothing()
+        before >> after
+        before = after
+
+QUEUE_chain()
+"""
+# The time that importing a Dag file takes in a process that has our module.
+IMPORT_DAG_FILE = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import coordinator_bundle as b
+files = b.DagFiles([b.DagFile("wide.py", sys.argv[2], None, None)])
+started = time.perf_counter()
+bag = files.load_all()
+took = time.perf_counter() - started
+assert not bag.import_errors and len(bag.dags["wide"].tasks) == 1001, bag.import_errors
+print(took)
+"""
+
+
+def freeze(bench: Bench, queue: str, dag_file: Path) -> Path:
+    """The folder of a bundle of a Dag file, which tasks of that queue go to."""
+    folder = bench.folder / f"bundle-{queue}"
+    if not folder.exists():
+        folder.mkdir()
+        bench.build(dag_file, folder / dag_file.stem)
+        bench.bundles[queue] = str(folder)
+    return folder
+
+
+def row_isolation(bench: Bench) -> list[dict[str, Any]]:
+    """the same function in a bundle, through @task.external_python, and through @task.virtualenv with its cache"""
+    bench.prepare()
+    python = getattr(sys, "_base_executable", sys.executable)
+    text = ISOLATED.replace("PYTHON", repr(python)).replace("CACHE", repr(str(bench.folder / "cache")))
+    dag_file = bench.folder / "isolated.py"
+    dag_file.write_text(DAG_HEAD + text)
+    freeze(bench, "isolated", dag_file)
+    jobs = {"frozen": "isolated", "external": "airflow", "cached": "airflow"}
+    times = bench.task_turns(dag_file, jobs, bench.runs or 15)
+    return [
+        row("a function, isolated / @task.external_python", "ms", times["frozen"], times["external"], 1 / 12),
+        row("a function, isolated / @task.virtualenv, cached", "ms", times["frozen"], times["cached"], 1 / 12),
+    ]
+
+
+def row_heavy(bench: Bench) -> list[dict[str, Any]]:
+    """a Dag file that imports numpy and pandas: a task that uses them, and one that does not"""
+    bench.prepare()
+    dag_file = HERE.parent / "dags" / "heavy.py"
+    folder = freeze(bench, "heavy", dag_file)
+    ready = max((REPO / "build").glob("env-*/bin/python"), key=lambda path: path.parent.parent.stat().st_mtime)
+    subprocess.run([str(folder / "heavy"), "--unpack", str(bench.folder / "heavy-unpacked")], check=True)
+    bench.bundles["heavy-unpacked"] = str(bench.folder / "heavy-unpacked")
+    runs = bench.runs or 15
+    nothing = bench.task_turns(DAG_FILE, {"nothing": "bundle"}, runs)["nothing"]
+    times = bench.task_turns(dag_file, {"light": "heavy", "table": "heavy"}, runs)
+    unpacked = bench.task_turns(dag_file, {"light": "heavy-unpacked", "table": "heavy-unpacked"}, runs)
+    imports = commands_in_turns([[str(ready), "-c", "import numpy, pandas"]], runs)[0]
+    floor = [each + statistics.median(nothing) for each in imports]
+    return [
+        row("numpy and pandas frozen in, a task that uses neither / no-op", "ms", times["light"], nothing, None),
+        row("numpy and pandas used / their import + no-op", "ms", times["table"], floor, 1.3),
+        row("  unpacked: uses neither / no-op", "ms", unpacked["light"], nothing, None),
+        row("  unpacked: used / their import + no-op", "ms", unpacked["table"], floor, None),
+    ]
+
+
+def row_thousand(bench: Bench) -> list[dict[str, Any]]:
+    """a task of a Dag of 1,000 tasks, against one of a Dag of one task and the import of the larger file"""
+    bench.prepare()
+    dag_file = bench.folder / "wide.py"
+    dag_file.write_text(DAG_HEAD + WIDE.replace("TASKS", "1000"))
+    freeze(bench, "wide", dag_file)
+    runs = bench.runs or 15
+    times = bench.task_turns(dag_file, {"nothing": "wide"}, runs)["nothing"]
+    one = bench.task_turns(DAG_FILE, {"nothing": "bundle"}, runs)["nothing"]
+    command = [sys.executable, "-I", "-c", IMPORT_DAG_FILE, str(REPO), str(dag_file)]
+    imports = [float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(runs)]
+    floor = [each + statistics.median(imports) for each in one]
+    return [row("a task of a 1,000-task Dag / no-op + the file's import", "ms", times, floor, 1.5)]
+
+
+def row_chain(bench: Bench) -> list[dict[str, Any]]:
+    """a chain of 40 no-op tasks in `airflow standalone`: from each task's start to its end as Airflow records them"""
+    bench.prepare()
+    import test_e2e
+
+    dags, bundles = bench.folder / "chains", bench.folder / "chain-bundles"
+    home = Path(tempfile.mkdtemp(dir=bench.folder))
+    dags.mkdir()
+    bundles.mkdir()
+    for queue in ("frozen", "default"):
+        (dags / f"{queue}_chain.py").write_text(DAG_HEAD + CHAIN.replace("QUEUE", queue))
+    bench.build(dags / "frozen_chain.py", bundles / "frozen_chain")
+    test_e2e.RUN_SECONDS = 900
+    airflow = test_e2e.Deployment(home, dags, bundles)
+    took: dict[str, list[float]] = {}
+    try:
+        for queue in ("frozen", "default"):
+            if (state := airflow.run(f"{queue}_chain")) != "success":
+                raise SystemExit(f"the chain of the queue {queue} ended as {state}")
+            # One request reads a hundred task instances.
+            took[queue] = [float(task["duration"]) for task in airflow.tasks(f"{queue}_chain").values()]
+    finally:
+        airflow.stop()
+    return [row("a task of a chain of 40 in airflow standalone / Airflow", "ms", took["frozen"], took["default"], 0.2)]
+
+
 ROWS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
     "start": row_start,
     "unpacked": row_unpacked,
@@ -561,6 +745,10 @@ ROWS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
     "fresh": row_fresh,
     "import": row_import,
     "parse": row_parse,
+    "isolation": row_isolation,
+    "heavy": row_heavy,
+    "thousand": row_thousand,
+    "chain": row_chain,
     "calls": row_calls,
     "logs": row_logs,
 }
@@ -626,7 +814,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--worker"]:
         job = json.loads(sys.argv[2])
         harness.prepare_environment(Path(job["home"]))
-        configure(job["bundles"])
+        configure(job["bundles"], job["folder"])
         modes = {
             "turns": worker_turns,
             "hot_turns": worker_hot_turns,
@@ -635,7 +823,10 @@ def main() -> None:
             "first": worker_first,
             "single": worker_single,
         }
-        modes[job["mode"]](job["sides"], job["runs"])
+        if job["mode"] == "task_turns":
+            worker_task_turns(Path(job["dag_file"]), job["jobs"], job["runs"])
+        else:
+            modes[job["mode"]](job["sides"], job["runs"])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help="rows to run; all of them by default")
