@@ -3,7 +3,7 @@
 This one file is the whole project: the library that answers `import airflow.sdk` inside a bundle, the runner that
 executes a task under Airflow's supervisor, and the command line that builds, lists and inspects bundles.
 
-    python coordinator_bundle.py build my_dag.py       freeze a Dag file into dist/my_dag   (make bundle DAG=my_dag.py)
+    make bundle DAG=my_dag.py                          freeze a Dag file into dist/my_dag
     ./dist/my_dag --parse                              list what is in it
     ./dist/my_dag --comm=HOST:PORT --logs=HOST:PORT    run a task; Airflow's ExecutableCoordinator calls this
 
@@ -19529,19 +19529,22 @@ def _explanation(python: str, frozen: str, project: dict[str, Any]) -> str:
     members, needs = json.loads(listed.stdout)
     whole = os.path.getsize(frozen)
     groups: dict[str, int] = {}
-    unpacked = []
+    unpacked: dict[str, list[int]] = {}
     for name, stored, size, kind in members:
         group = _member_group(name, kind, project)
         groups[group] = groups.get(group, 0) + stored
         if kind in "bxZ":
-            unpacked.append((size, name))
+            top, separator, _ = name.partition(os.sep)
+            unpacked.setdefault(top + separator if kind == "x" else name, []).append(size)
     lines = [f"what takes the room in {_shown_size(whole)}, as stored"]
     lines += _table([(size, f"{size / whole:4.0%}  {group}") for group, size in groups.items()], 10)
-    total = sum(size for size, _ in unpacked)
+    sizes = [size for each in unpacked.values() for size in each]
     lines.append(
-        f"what each start writes to the temporary folder: {_counted(len(unpacked), 'file')}, {_shown_size(total)}"
+        f"what each start writes to the temporary folder: {_counted(len(sizes), 'file')}, {_shown_size(sum(sizes))}"
     )
-    lines += _table(unpacked, 5)
+    lines += _table(
+        [(sum(each), f"{name} ({len(each)})" if len(each) > 1 else name) for name, each in unpacked.items()], 6
+    )
     if needs:
         name = max(needs, key=lambda each: (needs[each], each))
         lines.append(f"what it needs: {os.uname().machine}, glibc 2.{needs[name]} or newer (for {name})")
@@ -19565,7 +19568,7 @@ def _explanation(python: str, frozen: str, project: dict[str, Any]) -> str:
 
 def _member_group(name: str, kind: str, project: dict[str, Any]) -> str:
     """Whose a member of the archive is: a package's, the standard library's, the project's."""
-    if kind == "x":
+    if kind == "x" and any(name == relative for _, relative in project["data"]):
         return "files beside the Dag file"
     if kind == "module":
         top = name.partition(".")[0]

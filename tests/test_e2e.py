@@ -71,7 +71,18 @@ class Deployment:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST_", "MAKE"))}
         env |= {f"AIRFLOW__{name}": value for name, value in settings.items()}
         env |= {"AIRFLOW_HOME": str(home), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"}
-        self.log = (home / "standalone.log").open("wb")
+        self._start(env)
+
+    @classmethod
+    def started(cls, home: Path, base: str, environment: dict[str, str]) -> Deployment:
+        """`airflow standalone` with no settings but those of an environment; `base` is the URL that they lead to."""
+        deployment = cls.__new__(cls)
+        deployment.home, deployment.base = home, base
+        deployment._start(environment)
+        return deployment
+
+    def _start(self, env: dict[str, str]) -> None:
+        self.log = (self.home / "standalone.log").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "airflow", "standalone"],
             env=env,
