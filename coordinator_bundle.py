@@ -233,8 +233,8 @@ class _Keeper:
         import _signal
 
         every = _signal.valid_signals()
-        # A SIGKILL to the group of the process above must leave somebody to clear up. Of an unpacked bundle there is none
-        # above, and this one may lead a session already.
+        # A SIGKILL to the group of the process above must leave somebody to clear up. Of an unpacked bundle there is
+        # none above, and this one may lead a session already.
         if self.parent is not None and os.getpgrp() != os.getpid():
             os.setpgid(0, 0)
         told = process_control(_PR_SET_PDEATHSIG, _PARENT_GONE)
