@@ -383,8 +383,8 @@ def row_memory_bare(bench: Bench) -> list[dict[str, Any]]:
     floor = statistics.median(bare)
     above = {side: [each - floor for each in values] for side, values in peaks.items()}
     return [
-        row("memory above a bare interpreter's / 4 MiB", "MiB", above["bundle"], [4.0], 1.0),
-        row("memory, unpacked, above a bare interpreter's / 4 MiB", "MiB", above["unpacked"], [4.0], 1.0),
+        row("memory above a bare interpreter's / 4 MiB", "MiB", above["bundle"], [4.0] * len(bare), 1.0),
+        row("memory, unpacked, above a bare interpreter's / 4 MiB", "MiB", above["unpacked"], [4.0] * len(bare), 1.0),
     ]
 
 
