@@ -6503,7 +6503,8 @@ class OperatorPartial:
         default_args = kwargs.pop("default_args", None)
         self.params = _merged_params(dag, kwargs.pop("params", None), default_args)
         merged = _merged_default_args({"dag": dag, "task_group": group, "default_args": default_args})
-        self.kwargs = {name: value for name, value in merged.items() if name in _OPERATOR_ARGUMENTS}
+        # Airflow writes such params down here too, though those that count are above.
+        self.kwargs = {name: value for name, value in merged.items() if name in _OPERATOR_ARGUMENTS or name == "params"}
         self.kwargs.update(kwargs)
         self.kwargs.setdefault("retry_delay", _default_retry_delay())
         self.dag, self.task_group = dag, group
@@ -6583,13 +6584,20 @@ class MappedOperator(AbstractOperator):
         self.dag = dag
         self.params = params
         self.partial_kwargs = partial_kwargs
+        if python_callable is not None:
+            # An operator takes None for these, in Airflow its decorator does not.
+            for name in ("retry_delay", "max_retry_delay"):
+                if name in partial_kwargs and partial_kwargs[name] is None:
+                    raise TypeError("unsupported type for timedelta seconds component: NoneType")
+        # Airflow leaves these to the instances.
+        as_given = ("inlets", "outlets", "params", "resources")[: None if python_callable is None else 3]
         for name, convert in _OPERATOR_CONVERTERS.items():
-            if name in partial_kwargs and (name != "resources" or python_callable is not None):
+            if name in partial_kwargs and name not in as_given:
                 partial_kwargs[name] = convert(partial_kwargs[name])
         if partial_kwargs.get("pool_slots", 1) < 1:
             where = f" in dag {dag.dag_id}" if dag else ""
             raise ValueError(f"pool slots for {task_id}{where} cannot be less than 1")
-        # Of a class, Airflow leaves this to the instances, as the resources above.
+        # This too is left to the instances of a class.
         if partial_kwargs.get("wait_for_downstream") and python_callable is not None:
             partial_kwargs["depends_on_past"] = True
         self.start_date = partial_kwargs.pop("start_date", None)
@@ -9014,6 +9022,49 @@ def connection_hooks() -> dict[str, tuple[str, str]]:
 
 
 # --- smaller parts of airflow.sdk -------------------------------------------------------------------------------------
+
+
+@family({"airflow.sdk.state": "AssetScope BaseStoreBackend TaskScope"})
+def _state_store_parts() -> dict[str, Any]:
+    class TaskScope(Record):
+        """Whose state it is: a task instance's."""
+
+        dag_id: str
+        run_id: str
+        task_id: str
+        map_index: int = -1
+
+    class AssetScope(Record):
+        """Whose state it is: an asset's, known here by its name or its URI."""
+
+        asset_id: int | None = None
+        name: str | None = None
+        uri: str | None = None
+
+        def __post_init__(self) -> None:
+            if self._values() == (None, None, None):
+                raise ValueError("AssetScope requires at least one of: asset_id, name, or uri")
+
+    class BaseStoreBackend:
+        """Base of a deployment's own store for the state of tasks and assets (`[workers] state_store_backend`)."""
+
+        def cleanup(self) -> None:
+            pass
+
+        def serialize_task_state_store_to_ref(self, *, value: Any, key: str, scope: Any) -> str:
+            import json
+
+            return json.dumps(value)
+
+        def deserialize_task_state_store_from_ref(self, stored: str) -> Any:
+            import json
+
+            return json.loads(stored)
+
+        serialize_asset_state_store_to_ref = serialize_task_state_store_to_ref
+        deserialize_asset_state_store_from_ref = deserialize_task_state_store_from_ref
+
+    return locals()
 
 
 @family(
@@ -12579,7 +12630,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
         "from_timestamp=timezone_from_timestamp make_naive=timezone_make_naive parse=timezone_parse utc=timezone_utc "
         "utcnow"
     ),
-    "airflow.sdk.log": "mask_secret redact",
+    "airflow.sdk.log": "amask_secret mask_secret redact",
     "airflow.sdk.module_loading": "import_string",
     "airflow.providers_manager": "ProvidersManager=ProvidersManagerTaskRuntime",
     "airflow.sdk.io": "ObjectStoragePath attach get_fs has_fs",
@@ -14893,6 +14944,11 @@ def mask_secret(secret: Any, name: str | None = None) -> None:
         ask(MaskSecret(value=secret, name=name))
 
 
+async def amask_secret(secret: Any, name: str | None = None) -> None:
+    """`mask_secret` that does not hold up the event loop."""
+    await _in_thread(mask_secret, secret, name)
+
+
 def _add_mask(secret: Any, name: str | None = None) -> None:
     if isinstance(secret, dict):
         for key, value in secret.items():
@@ -15224,6 +15280,12 @@ class Connection(Record):
     def get_extra_dejson(self) -> dict[str, Any]:
         return self.extra_dejson
 
+    async def aextra_dejson(self) -> dict[str, Any]:
+        return self.extra_dejson
+
+    async def aget_uri(self) -> str:
+        return self.get_uri()
+
     def get_uri(self) -> str:
         """Return the connection as a URI that `from_uri` reads back."""
         from urllib.parse import parse_qsl, quote, urlencode
@@ -15318,6 +15380,10 @@ class BaseHook:
     @classmethod
     def get_hook(cls, conn_id: str, hook_params: dict[str, Any] | None = None) -> Any:
         return cls.get_connection(conn_id).get_hook(hook_params=hook_params)
+
+    @classmethod
+    async def aget_hook(cls, conn_id: str, hook_params: dict[str, Any] | None = None) -> Any:
+        return (await cls.aget_connection(conn_id)).get_hook(hook_params=hook_params)
 
     def get_conn(self) -> Any:
         raise NotImplementedError
@@ -15956,16 +16022,39 @@ def _configured(section: str, key: str, default: str) -> str:
     return os.environ.get(f"AIRFLOW__{section.upper()}__{key.upper()}", default)
 
 
-def _check_stored(key: str, value: Any) -> None:
-    """Refuse what cannot be stored, and say when a value is larger than Airflow wants it."""
+# The deployment's state store backends that were used so far, by path.
+_state_store_backends: dict[str, Any] = {}
+
+
+def _state_store_backend() -> Any:
+    """Return the deployment's own state store backend, or None when state goes to Airflow's database.
+
+    :raises BundleError: for one that is not in this bundle.
+    """
+    path = _configured("workers", "state_store_backend", "")
+    if path and path not in _state_store_backends:
+        try:
+            _state_store_backends[path] = import_string(path)()
+        except ImportError as error:
+            raise BundleError(
+                f"this deployment keeps the state of tasks and assets in {path}, which is not in this bundle "
+                f"({error}): other tasks could not read what this one stores. Take its module along by INCLUDE, or run "
+                "the task on an ordinary worker (queue='default')"
+            ) from None
+    return _state_store_backends[path] if path else None
+
+
+def _to_store(kind: Literal["task", "asset"], key: str, value: Any, scope: Callable[[], Any]) -> Any:
+    """Return what Airflow's database gets of a value; say when it is larger than Airflow wants it.
+
+    :raises ValueError: for None.
+    """
     if value is None:
         raise ValueError("Cannot set value as None")
-    backend = _configured("workers", "state_store_backend", "")
-    if backend:
-        raise BundleError(
-            f"Airflow is configured to keep the state of tasks and assets in {backend!r}, which is not in this bundle: "
-            "what it would store itself, other tasks could not read; run this task outside the bundle"
-        )
+    backend = _state_store_backend()
+    if backend is not None:
+        refer = getattr(backend, f"serialize_{kind}_state_store_to_ref")
+        value = {"__airflow_state_ref__": refer(value=value, key=key, scope=scope())}
     limit = int(_configured("state_store", "max_value_storage_bytes", "65535"))
     if limit > 0:
         import json
@@ -15975,15 +16064,21 @@ def _check_stored(key: str, value: Any) -> None:
             log_event(
                 "warning", f"The value stored under {key!r} has {size} bytes, max_value_storage_bytes allows {limit}"
             )
+    return value
 
 
-def _stored_value(answer: Any, missing: str, default: Any) -> Any:
+def _stored_value(kind: Literal["task", "asset"], key: str, answer: Any, default: Any) -> Any:
     if isinstance(answer, ErrorResponse):
-        if answer.error != missing:
+        if answer.error != f"{kind.upper()}_STORE_NOT_FOUND":
             raise AirflowRuntimeError(answer)
         return default
-    value = answer.value
-    if isinstance(value, dict) and "__airflow_state_ref__" in value:
+    value, backend = answer.value, _state_store_backend()
+    reference = value.get("__airflow_state_ref__") if isinstance(value, dict) else None
+    if backend is not None:
+        if reference:
+            return getattr(backend, f"deserialize_{kind}_state_store_from_ref")(reference)
+        log_event("warning", f"The value under {key!r} was not stored by the configured state store backend")
+    elif reference:
         log_event("warning", "This value is a reference into a state store backend that this bundle does not have")
     return value
 
@@ -15993,8 +16088,8 @@ class TaskStateStoreAccessor:
 
     __module__ = "airflow.sdk.execution_time.context"
 
-    def __init__(self, ti_id: str) -> None:
-        self._ti_id = ti_id
+    def __init__(self, ti_id: str, scope: Callable[[], Any]) -> None:
+        self._ti_id, self._scope = ti_id, scope
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TaskStateStoreAccessor) and other._ti_id == self._ti_id
@@ -16006,7 +16101,7 @@ class TaskStateStoreAccessor:
         return f"<TaskStateStoreAccessor ti_id={self._ti_id}>"
 
     def get(self, key: str, default: Any = None) -> Any:
-        return _stored_value(ask(GetTaskStateStore(ti_id=self._ti_id, key=key)), "TASK_STORE_NOT_FOUND", default)
+        return _stored_value("task", key, ask(GetTaskStateStore(ti_id=self._ti_id, key=key)), default)
 
     def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
         """Store a value.
@@ -16014,7 +16109,7 @@ class TaskStateStoreAccessor:
         :param retention: how long it is kept; `NEVER_EXPIRE` for ever, None as Airflow's configuration says.
         :raises ValueError: for None.
         """
-        _check_stored(key, value)
+        stored = _to_store("task", key, value, self._scope)
         expires_at = None
         if retention is None:
             days = int(_configured("state_store", "default_retention_days", "30"))
@@ -16028,13 +16123,23 @@ class TaskStateStoreAccessor:
                 expires_at = utcnow() + timedelta(days=days)
         elif retention != retention.max:
             expires_at = utcnow() + retention
-        ask_or_raise(SetTaskStateStore(ti_id=self._ti_id, key=key, value=value, expires_at=expires_at))
+        ask_or_raise(SetTaskStateStore(ti_id=self._ti_id, key=key, value=stored, expires_at=expires_at))
 
     def delete(self, key: str) -> None:
         ask_or_raise(DeleteTaskStateStore(ti_id=self._ti_id, key=key))
+        backend = _state_store_backend()
+        if backend is not None:
+            backend.delete(self._scope(), key)
 
     def clear(self) -> None:
         ask_or_raise(ClearTaskStateStore(ti_id=self._ti_id))
+        self.clear_backend()
+
+    def clear_backend(self) -> None:
+        """Clear what the deployment's own backend has of this task instance."""
+        backend = _state_store_backend()
+        if backend is not None:
+            backend.clear(self._scope())
 
 
 class AssetStateStoreAccessor:
@@ -16057,24 +16162,33 @@ class AssetStateStoreAccessor:
         known = f"name={self._name!r}" if self._name is not None else f"uri={self._uri!r}"
         return f"<AssetStateStoreAccessor {known}>"
 
+    def _scope(self) -> Any:
+        return airflow_name("AssetScope")(name=self._name, uri=self._uri)
+
     def get(self, key: str, default: Any = None) -> Any:
         request: Message = (
             GetAssetStateStoreByName(name=self._name, key=key)
             if self._name
             else GetAssetStateStoreByUri(uri=self._uri or "", key=key)
         )
-        return _stored_value(ask(request), "ASSET_STORE_NOT_FOUND", default)
+        return _stored_value("asset", key, ask(request), default)
 
     def set(self, key: str, value: Any) -> None:
-        _check_stored(key, value)
+        stored = _to_store("asset", key, value, self._scope)
         request: Message = (
-            SetAssetStateStoreByName(name=self._name, key=key, value=value)
+            SetAssetStateStoreByName(name=self._name, key=key, value=stored)
             if self._name
-            else SetAssetStateStoreByUri(uri=self._uri or "", key=key, value=value)
+            else SetAssetStateStoreByUri(uri=self._uri or "", key=key, value=stored)
         )
         ask_or_raise(request)
 
     def delete(self, key: str) -> None:
+        self._delete(key)
+        backend = _state_store_backend()
+        if backend is not None:
+            backend.delete(self._scope(), key)
+
+    def _delete(self, key: str) -> None:
         request: Message = (
             DeleteAssetStateStoreByName(name=self._name, key=key)
             if self._name
@@ -16083,6 +16197,12 @@ class AssetStateStoreAccessor:
         ask_or_raise(request)
 
     def clear(self) -> None:
+        self._clear()
+        backend = _state_store_backend()
+        if backend is not None:
+            backend.clear(self._scope())
+
+    def _clear(self) -> None:
         ask_or_raise(
             ClearAssetStateStoreByName(name=self._name)
             if self._name
@@ -16096,10 +16216,16 @@ class AssetStateStoreAccessor:
         await _in_thread(self.set, key, value)
 
     async def adelete(self, key: str) -> None:
-        await _in_thread(self.delete, key)
+        await _in_thread(self._delete, key)
+        backend = _state_store_backend()
+        if backend is not None:
+            await backend.adelete(self._scope(), key)
 
     async def aclear(self) -> None:
-        await _in_thread(self.clear)
+        await _in_thread(self._clear)
+        backend = _state_store_backend()
+        if backend is not None:
+            await backend.aclear(self._scope())
 
 
 async def _in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -16282,6 +16408,9 @@ class RuntimeTaskInstance:
 
     mark_success_url = log_url
 
+    def _scope(self) -> Any:
+        return airflow_name("TaskScope")(self.dag_id, self.run_id, self.task_id, self.map_index)
+
     # --- XComs
 
     def xcom_push(self, key: str, value: Any, _mapped_length: int | None = None) -> None:
@@ -16451,7 +16580,7 @@ class RuntimeTaskInstance:
             "partition_key": run.partition_key,
             "task_instance_key_str": f"{self.dag_id}__{self.task_id}__{run.run_id}",
             "task_reschedule_count": server.task_reschedule_count or 0,
-            "task_state_store": TaskStateStoreAccessor(self.id),
+            "task_state_store": TaskStateStoreAccessor(self.id, self._scope),
         }
         if task.inlets:
             values["inlet_events"] = InletEventsAccessors(task.inlets)
@@ -17319,6 +17448,10 @@ class TaskRunner:
 
     def _success(self, ti: RuntimeTaskInstance) -> Outcome:
         ti.end_date = utcnow()
+        if _configured("workers", "state_store_backend", "") and (
+            _configured("state_store", "clear_on_success", "false").strip().lower() in ("t", "true", "1")
+        ):
+            self.context["task_state_store"].clear_backend()
         message = SucceedTask(
             end_date=ti.end_date,
             task_outlets=[profile for each in ti.task.outlets if (profile := _asset_profile(each)) is not None],
@@ -18946,27 +19079,52 @@ class _NotFound:
 
 
 def _shift_the_clock(seconds: float) -> None:
-    """Let `time.time` and `datetime.now` answer so many seconds later."""
+    """Let `time.time` and `datetime.now` answer so many seconds later; compiled code is left alone."""
     import datetime
+    from importlib.machinery import ExtensionFileLoader
 
     shift = datetime.timedelta(seconds=seconds)
     real_time, real = time.time, datetime.datetime
 
-    class Later(real):  # type: ignore[misc, valid-type]
+    class Kind(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, real) if cls is Later else super().__instancecheck__(value)
+
+        def __subclasscheck__(cls, other: type) -> bool:
+            return issubclass(other, real) if cls is Later else super().__subclasscheck__(other)
+
+    class Later(real, metaclass=Kind):  # type: ignore[misc, valid-type]
+        __slots__ = ()
+
         @classmethod
         def now(cls, tz: object = None) -> object:
-            return real.now(tz) + shift  # type: ignore[arg-type]
+            return super().now(tz) + shift
 
         @classmethod
         def utcnow(cls) -> object:
-            return real.now(datetime.timezone.utc).replace(tzinfo=None) + shift
+            return super().now(datetime.timezone.utc).replace(tzinfo=None) + shift
 
         @classmethod
         def today(cls) -> object:
-            return real.now() + shift
+            return super().now() + shift
 
     time.time = lambda: real_time() + shift.total_seconds()
     datetime.datetime = Later  # type: ignore[misc]
+
+    def with_the_real_class(original: Callable[..., Any]) -> Callable[..., Any]:
+        def load(*args: Any) -> Any:
+            was = datetime.datetime
+            datetime.datetime = real  # type: ignore[misc]
+            try:
+                return original(*args)
+            finally:
+                datetime.datetime = was  # type: ignore[misc]
+
+        return load
+
+    # Compiled modules look how the class is laid out in memory, and some crash over another one.
+    for name in ("create_module", "exec_module"):
+        setattr(ExtensionFileLoader, name, with_the_real_class(getattr(ExtensionFileLoader, name)))
 
 
 class _ProbeObserver:
@@ -18979,14 +19137,20 @@ class _ProbeObserver:
         self.opened: dict[str, str] = {}
         self.enabled = False
 
-    def place(self) -> str | None:
-        """`file:line` of the project's line that is being run, None when something is merely being imported."""
+    def place(self, path: str = "") -> str | None:
+        """
+        `file:line` of the project's line that is being run.
+
+        None when something is merely being imported, or when a package reads a variable or a file (*path*) that is its
+        own affair.
+        """
         frame = sys._getframe(2)
+        asked_for = path.startswith(self.root + os.sep) and "-packages" + os.sep not in path
         while frame:
             file = frame.f_code.co_filename
-            if file.startswith("<frozen importlib"):
+            if file.startswith("<frozen importlib") or ("-packages" + os.sep in file and not asked_for):
                 return None
-            if file.startswith(self.root + os.sep) and "site-packages" not in file:
+            if file.startswith(self.root + os.sep) and "-packages" + os.sep not in file:
                 return f"{os.path.relpath(file, self.root)}:{frame.f_lineno}"
             frame = frame.f_back  # type: ignore[assignment]
         return None
@@ -19008,7 +19172,7 @@ class _ProbeObserver:
             if event == "open" and self.enabled and isinstance(arguments[0], (str, bytes)):
                 path = os.path.abspath(os.fsdecode(arguments[0]))
                 if not path.endswith((".py", ".pyc", ".so")) and path not in self.known:
-                    place = self.place()
+                    place = self.place(path)
                     if place and os.path.isfile(path):
                         self.opened.setdefault(path, place)
 
@@ -24686,12 +24850,7 @@ class Examination:
             if settings.get(section, option):
                 self._backend(section, option, "note", "so it asks only the environment and Airflow for secrets")
         if settings.get("workers", "state_store_backend"):
-            self.say(
-                "note",
-                "unseen",
-                f"{settings.source('workers', 'state_store_backend')} is not in a bundle, where state "
-                "goes to Airflow's own store",
-            )
+            self._backend("workers", "state_store_backend", "note", "so it cannot share state with other tasks")
         users = dict(self.runs_as)
         if settings.get("core", "default_impersonation"):
             users.setdefault(settings.get("core", "default_impersonation"), []).append("[core] default_impersonation")

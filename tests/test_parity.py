@@ -207,6 +207,7 @@ CALLS = [
     ),
     case("connections_async"),
     case("masks"),
+    case("masks_async"),
     case("xcoms_pushed"),
     case("xcoms_pushed", xcoms={("xcoms_pushed", "number"): 0, ("xcoms_pushed", "old"): 1}, name="cleared first"),
     case(
@@ -680,6 +681,23 @@ def test_a_secrets_backend_that_is_frozen_in_is_asked_first(airflow: Any, both: 
         clear_secrets_backends_cache()
     assert_same(airflow, ours, theirs)
     assert ours.xcom() == ["vault from_backend!", "some text", "default", "vault.example", "db.example"]
+
+
+@pytest.mark.parametrize("task_id", ["task_store", "asset_store", "asset_store_async"])
+def test_a_state_store_backend_that_is_frozen_in_is_used(airflow: Any, both: Run, backends: Any, task_id: str) -> None:
+    from airflow.sdk.execution_time.context import _get_worker_state_store_backend
+
+    env = {
+        "AIRFLOW__WORKERS__STATE_STORE_BACKEND": "parity_backends.Shelf",
+        "AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS": "True",
+    }
+    _get_worker_state_store_backend.cache_clear()
+    try:
+        ours, theirs = both("parity_calls.py", "parity_calls", task_id, env=env)
+    finally:
+        _get_worker_state_store_backend.cache_clear()
+    assert_same(airflow, ours, theirs)
+    assert ours.state == "success" and ours.api.variables["cleared"].startswith("TaskScope")
 
 
 @pytest.mark.parametrize("task_id", ["stored", "fails", "skips"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 from airflow.listeners import hookimpl
@@ -9,6 +10,7 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow.sdk import Variable
 from airflow.sdk.bases.secrets_backend import BaseSecretsBackend
 from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.state import AssetScope, BaseStoreBackend, TaskScope
 
 
 class MarkingXCom(BaseXCom):
@@ -37,6 +39,45 @@ class Vault(BaseSecretsBackend):
 
     def get_conn_value(self, conn_id, team_name=None):
         return "http://vault.example/?a=1" if conn_id == "in_vault" else None
+
+
+class Shelf(BaseStoreBackend):
+    """Keeps in its references what it stores, and counts on the scopes it is given."""
+
+    def serialize_task_state_store_to_ref(self, *, value, key, scope):
+        assert isinstance(scope, TaskScope)
+        return repr((scope.dag_id, scope.run_id, scope.task_id, scope.map_index, key, value))
+
+    def deserialize_task_state_store_from_ref(self, stored):
+        return ["from the shelf", stored]
+
+    def serialize_asset_state_store_to_ref(self, *, value, key, scope):
+        assert isinstance(scope, AssetScope)
+        return json.dumps([scope.name, scope.uri, key, value])
+
+    def get(self, scope, key, *, session=None):
+        return None
+
+    def set(self, scope, key, value, *, expires_at=None, session=None):
+        pass
+
+    def delete(self, scope, key, *, session=None):
+        Variable.set("deleted", f"{scope} {key}")
+
+    def clear(self, scope, *, all_map_indices=False, session=None):
+        Variable.set("cleared", str(scope))
+
+    async def aget(self, scope, key, *, session=None):
+        return None
+
+    async def aset(self, scope, key, value, *, expires_at=None, session=None):
+        pass
+
+    async def adelete(self, scope, key, *, session=None):
+        pass
+
+    async def aclear(self, scope, *, all_map_indices=False, session=None):
+        pass
 
 
 def note(hook, task_instance, *facts):

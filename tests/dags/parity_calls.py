@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.hitl import (
     upsert_hitl_detail,
 )
 from airflow.sdk.execution_time.xcom import XCom
-from airflow.sdk.log import mask_secret
+from airflow.sdk.log import amask_secret, mask_secret
 
 UTC = timezone.utc
 TABLE = Asset("table", uri="s3://bucket/table")
@@ -142,13 +142,19 @@ def parity_calls():
     @task
     async def connections_async():
         found = await Connection.async_get("warehouse")
-        return [found.host, (await BaseHook.aget_connection("warehouse")).port]
+        uri, extra = await found.aget_uri(), await found.aextra_dejson()
+        return [found.host, (await BaseHook.aget_connection("warehouse")).port, uri, extra]
 
     @task
     def masks():
         mask_secret("hunter2 of old")
         mask_secret({"password": "swordfish", "plain": "no secret"})
         print("hunter2 of old and swordfish")
+
+    @task
+    async def masks_async():
+        await amask_secret("hunter2 of old")
+        print("hunter2 of old")
 
     # XComs
 
