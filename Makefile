@@ -1,6 +1,6 @@
 PYTHON ?= python3
 # Words separated by spaces; quote what has spaces in it. `make help` explains them.
-export DAG OUT INCLUDE EXCLUDE REQUIREMENTS EXPLAIN BUNDLE BUNDLES
+export DAG OUT INCLUDE EXCLUDE REQUIREMENTS EXPLAIN BUNDLE BUNDLES UNPACK
 
 .DEFAULT_GOAL := example
 .PHONY: example bundle install test test-e2e soak compat fuzz lint bench parity clean help
@@ -24,7 +24,7 @@ example:  ## Build and list the Dag files beside the module, or an example when 
 bundle:  ## Freeze Dag files: make bundle DAG=my_dag.py [OUT=path] [INCLUDE=path] [REQUIREMENTS=file] [EXPLAIN=1]
 	@$(MODULE) 'import coordinator_bundle as b; raise SystemExit(b.build_main())'
 
-install:  ## Freeze and put where Airflow looks: make install BUNDLES=folder DAG=my_dag.py, or BUNDLE=dist/my_dag
+install:  ## Freeze and put where Airflow looks: make install BUNDLES=folder DAG=my_dag.py, or BUNDLE=dist/my_dag [UNPACK=1]
 	@$(MODULE) 'import coordinator_bundle as b; raise SystemExit(b.install_main())'
 
 test: $(TEST_ENV)/complete  ## Run the tests: make test [TESTS=tests/test_framing.py] [ARGS="-x -k word"]
@@ -66,6 +66,7 @@ help:  ## Show this
 	@echo '  EXPLAIN=1     say what makes the bundle large and its starts slow'
 	@echo '  BUNDLES       the folder of `executables_root` that make install puts bundles into'
 	@echo '  BUNDLE        built bundles to install as they are, in place of DAG'
+	@echo '  UNPACK=1      install in the form that starts quickest: the executable, and a folder of what it would extract'
 	@echo '  PYTHON        the Python to build with and to freeze, 3.10 or newer: PYTHON=python3.12'
 
 $(TEST_ENV)/complete: tests/requirements.txt

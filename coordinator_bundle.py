@@ -5,6 +5,7 @@ executes a task under Airflow's supervisor, and the command line that builds, li
 
     make bundle DAG=my_dag.py                          freeze a Dag file into dist/my_dag
     ./dist/my_dag --parse                              list what is in it
+    ./dist/my_dag --run my_dag                         run it here and now
     ./dist/my_dag --comm=HOST:PORT --logs=HOST:PORT    run a task; Airflow's ExecutableCoordinator calls this
 
 The sections stand in the order in which data flows, and each uses those above it:
@@ -20,7 +21,7 @@ The sections stand in the order in which data flows, and each uses those above i
     Run            a whole Dag here and now, without Airflow
     Graph          a Dag as a drawing
     Doctor         whether the Airflow of a machine finds a bundle and can run it
-    Command line   what the flags do
+    Command line   what the flags do; listing, unpacking, completion and stubs
 
 The module is imported at the start of every task, so it imports nothing that not every task needs.
 """
@@ -18586,8 +18587,11 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str], exclude: S
         raise BuildError("the same Dag file is named twice")
     root = os.path.commonpath([os.path.dirname(path) for path in dags])
     home = os.path.expanduser("~")
-    if len({os.path.dirname(path) for path in dags}) > 1 and root in ("/", home, os.path.dirname(home)):
-        raise BuildError(f"the Dag files have no folder in common but {root}; put them into one project folder")
+    if root not in map(os.path.dirname, dags) and (root in ("/", home, os.path.dirname(home)) or _is_shared(root)):
+        raise BuildError(
+            f"the Dag files have no folder in common but {root}; put them into one project folder, or build a bundle "
+            "of each"
+        )
     notices: list[str] = []
     path_entries: list[str] = []
     data: dict[str, str] = {}
@@ -18616,7 +18620,10 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str], exclude: S
     def add(path: str, relative: str, asked: bool) -> None:
         if is_excluded(relative):
             return
-        size = os.path.getsize(path)
+        try:
+            size = os.path.getsize(path)
+        except FileNotFoundError:
+            return  # Removed since its folder was listed.
         if not asked and size > _LARGE_FILE:
             notices.append(f"{relative} is left out for its size ({size >> 20} MiB); INCLUDE={relative} takes it along")
             return
@@ -18630,7 +18637,14 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str], exclude: S
             )
 
     def sweep(folder: str) -> None:
-        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            notices.append(f"{folder} cannot be read, so nothing of it is taken along")
+            return
+        for entry in entries:
             tally[0] += 1
             if tally[0] > _MOST_VISITED:
                 raise BuildError(f"{root} is too large a folder to look through; put the Dag file into one of its own")
@@ -18647,7 +18661,10 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str], exclude: S
     for folder in dict.fromkeys(os.path.dirname(path) for path in dags):
         if folder in ("/", home):
             notices.append(f"sub-folders of {folder} are not searched for data files; INCLUDE=path takes one along")
-        sweep(folder)
+        if _is_shared(folder):
+            notices.append(f"{folder} is everybody's, so no data files in it are taken along; INCLUDE=path takes one")
+        else:
+            sweep(folder)
     for given in include:
         path = os.path.abspath(given)
         if not os.path.exists(path):
@@ -18688,6 +18705,13 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str], exclude: S
         "pathex": list(dict.fromkeys([*pathex, *path_entries])),
         "notices": notices,
     }
+
+
+def _is_shared(folder: str) -> bool:
+    """Whether anybody may put files into a folder, as into /tmp, so that what lies there is no one project's."""
+    import stat
+
+    return bool(os.stat(folder).st_mode & stat.S_ISVTX)
 
 
 def _is_data(name: str) -> bool:
@@ -19314,7 +19338,7 @@ def build_example() -> int:
     return subprocess.call([bundle.path, "--parse"])
 
 
-def build_main(install: str | None = None) -> int:
+def build_main(install: str | None = None, unpack: bool = False) -> int:
     """`make bundle`: DAG, OUT, INCLUDE and the like from the environment, words split as a shell does."""
     import shlex
     import signal
@@ -19336,6 +19360,7 @@ def build_main(install: str | None = None) -> int:
             exclude=shlex.split(os.environ.get("EXCLUDE", "")),
             explain=os.environ.get("EXPLAIN", "") not in ("", "0"),
             install=install,
+            unpack=unpack,
         )
     except BundleError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -19346,7 +19371,8 @@ def build_main(install: str | None = None) -> int:
 
 
 def install_main() -> int:
-    """`make install`: builds what DAG names, or takes what BUNDLE names, and puts it into the folder BUNDLES."""
+    """`make install`: builds what DAG names, or takes what BUNDLE names, and puts it into the folder BUNDLES, in the
+    form of `--unpack` where UNPACK=1 says so."""
     import shlex
 
     folder = os.environ.get("BUNDLES", "")
@@ -19356,11 +19382,12 @@ def install_main() -> int:
                 "into which folder? make install BUNDLES=/opt/airflow/bundles DAG=my_dag.py, or BUNDLE=dist/my_dag "
                 "for one that is built already"
             )
+        unpack = os.environ.get("UNPACK", "") not in ("", "0")
         bundles = shlex.split(os.environ.get("BUNDLE", ""))
         if not bundles:
-            return build_main(install=folder)
+            return build_main(folder, unpack)
         for path in bundles:
-            install_bundle(path, folder)
+            install_bundle(path, folder, unpack)
     except BundleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -19376,11 +19403,13 @@ def build(
     exclude: Sequence[str] = (),
     explain: bool = False,
     install: str | None = None,
+    unpack: bool = False,
 ) -> int:
     """
     Freeze Dag files (`build_bundle`), then say where the result is, what is in it and what to do next; the exit code.
 
     :param install: a folder to put the result into (`install_bundle`)
+    :param unpack: put it there unpacked
     :raises BuildError: as `build_bundle` and `install_bundle` do
     """
     bundle = build_bundle(
@@ -19390,7 +19419,7 @@ def build(
     for dag_id, entry in bundle.manifest["dags"].items():
         print(f"  {dag_id}: {_counted(len(entry['tasks']), 'task')}")
     if install is not None:
-        install_bundle(bundle.path, install)
+        install_bundle(bundle.path, install, unpack)
         return 0
     path = _shown_path(bundle.path, True)
     print(f"next: {path} --parse lists what is inside; on a worker,")
@@ -19420,8 +19449,6 @@ def build_bundle(
     :raises BuildError: with the reason and the next step; an older result is then left as it was
     """
     import hashlib
-    import json
-    import subprocess
 
     if sys.version_info < (3, 10):
         raise BuildError("Python 3.10 or newer is needed: make bundle PYTHON=python3.12")
@@ -19487,7 +19514,36 @@ def build_bundle(
     place = hashlib.sha256(f"{project['root']}\0{name}\0{python}".encode()).hexdigest()[:12]
     folder = os.path.join(work, f"{name}-{place}")
     os.makedirs(folder, exist_ok=True)
-    log, frozen, mark = (os.path.join(folder, leaf) for leaf in ("pyinstaller.log", name, "inputs"))
+    turn = _wait_for_turn(os.path.join(folder, "lock"), "of the same Dag files")
+    try:
+        frozen = _freeze(plan, python, folder, key)
+        step = time.monotonic()
+        manifest = bundle_manifest(plan["dags"], os.path.basename(first["relative"]))
+        check_bundle(frozen, manifest)
+        try:
+            bundle = append_trailer(frozen, embedded_source(plan["files"]), manifest, out)
+        except OSError as error:
+            raise BuildError(f"{out}: the bundle cannot be written there: {error.strerror}") from None
+        print(
+            f"  verified     trailer, SHA-256, manifest and a start, as Airflow will "
+            f"({_seconds(step)}; {_seconds(started)} in all)"
+        )
+        if explain:
+            print(_explanation(python, frozen, project))
+        return bundle
+    finally:
+        os.close(turn)
+
+
+def _freeze(plan: dict[str, Any], python: str, folder: str, key: str) -> str:
+    """Let PyInstaller make an executable of a plan, unless the one in *folder* has this key; return its path."""
+    import json
+    import subprocess
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    log, mark = os.path.join(folder, "pyinstaller.log"), os.path.join(folder, "inputs")
+    # Apart from the rest, for a Dag file can have any name.
+    frozen = os.path.join(folder, "frozen", plan["name"])
     if _read_text(mark) == key and os.path.exists(frozen):
         print("  frozen       as before: nothing it depends on has changed")
     else:
@@ -19501,8 +19557,8 @@ def build_bundle(
             json.dump(plan, plan_file)
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYINSTALLER"))}
         environment.update(PYTHONHASHSEED="0", SOURCE_DATE_EPOCH="946684800", COORDINATOR_BUNDLE_PLAN=plan_path)
-        environment["PYINSTALLER_CONFIG_DIR"] = os.path.join(work, "pyinstaller")
-        command = [python, "-m", "PyInstaller", "--noconfirm", "--clean", "--distpath", folder]
+        environment["PYINSTALLER_CONFIG_DIR"] = os.path.join(folder, "pyinstaller")
+        command = [python, "-m", "PyInstaller", "--noconfirm", "--clean", "--distpath", os.path.dirname(frozen)]
         command += ["--workpath", os.path.join(folder, "work"), os.path.join(here, "build_spec.spec")]
         with open(log, "w") as log_file:
             status = subprocess.call(command, env=environment, stdout=log_file, stderr=subprocess.STDOUT, cwd=here)
@@ -19511,20 +19567,7 @@ def build_bundle(
         with open(mark, "w") as mark_file:
             mark_file.write(key)
         print(f"  frozen       {_shown_size(os.path.getsize(frozen))} ({_seconds(step)})")
-    step = time.monotonic()
-    manifest = bundle_manifest(plan["dags"], os.path.basename(first["relative"]))
-    check_bundle(frozen, manifest)
-    try:
-        bundle = append_trailer(frozen, embedded_source(plan["files"]), manifest, out)
-    except OSError as error:
-        raise BuildError(f"{out}: the bundle cannot be written there: {error.strerror}") from None
-    print(
-        f"  verified     trailer, SHA-256, manifest and a start, as Airflow will "
-        f"({_seconds(step)}; {_seconds(started)} in all)"
-    )
-    if explain:
-        print(_explanation(python, frozen, project))
-    return bundle
+    return frozen
 
 
 def check_bundle(path: str, manifest: dict[str, Any]) -> None:
@@ -19576,20 +19619,20 @@ def unpacking_problem() -> str | None:
     )
 
 
-def install_bundle(path: str, folder: str) -> BundleFile:
+def install_bundle(path: str, folder: str, unpack: bool = False) -> BundleFile:
     """
     Put a bundle into a folder that a coordinator scans and say so. Whoever looks sees the old file or all of the new.
 
     Warns of what Airflow would only show as a task that fails: another bundle there with one of its Dags, a temporary
     folder from which nothing can be run, a folder that other users cannot enter.
 
-    :raises BundleFormatError: *path* is not a sound bundle
+    :param unpack: put it there as `unpack_bundle` does
+    :raises BundleFormatError: *path* is not a sound bundle, or one that is unpacked already
     :raises BuildError: no such folder, or it cannot be written to or run from; what was there is then left as it was
     """
-    import shutil
     import stat
-    import tempfile
 
+    needs_section("--unpack")
     bundle = read_bundle(path)
     if not os.path.isdir(folder):
         raise BuildError(f"BUNDLES={folder}: there is no such folder; mkdir -p it, or name the one of executables_root")
@@ -19601,6 +19644,35 @@ def install_bundle(path: str, folder: str) -> BundleFile:
     target = os.path.join(os.path.abspath(folder), name)
     if os.path.isdir(target) or os.path.exists(target) and os.path.samefile(path, target):
         raise BuildError(f"{target}: this is {'a folder' if os.path.isdir(target) else 'the bundle itself'}")
+    if _contents_of(path):
+        raise BundleFormatError(
+            f"{path}: is unpacked, so half of it lies in a folder beside it; install the one file that was built, with "
+            "UNPACK=1 to have it unpacked there"
+        )
+    if unpack:
+        unpack_bundle(path, folder)
+    else:
+        _copy_bundle(bundle, folder, target)
+    installed = read_bundle(target)
+    for other, dag_ids in _rivals(target, installed.manifest["dags"]):
+        print(
+            f"  warning: {other} holds {', '.join(dag_ids)} too: Airflow takes the one that its walk through the "
+            "folder meets first; remove one of them"
+        )
+    if stat.S_IMODE(os.stat(folder).st_mode) & 0o005 != 0o005:
+        print(f"  warning: not every user may look into {folder}: the workers must run as its owner or in its group")
+    try:
+        check_bundle(target, {key: value for key, value in installed.manifest.items() if key != "digests"})
+    except BuildError as error:
+        print("  warning: " + _indented(str(error), "    ").lstrip())
+    return installed
+
+
+def _copy_bundle(bundle: BundleFile, folder: str, target: str) -> None:
+    import shutil
+    import tempfile
+
+    path, name = bundle.path, os.path.basename(target)
     # Airflow would start a complete copy under its temporary name, so that lies beside the folder where it can.
     beside = os.path.dirname(os.path.abspath(folder))
     is_usable = os.stat(beside).st_dev == os.stat(folder).st_dev and os.access(beside, os.W_OK | os.X_OK)
@@ -19624,20 +19696,7 @@ def install_bundle(path: str, folder: str) -> BundleFile:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    installed = read_bundle(target)
-    print(f"installed {target}: {', '.join(installed.manifest['dags'])}; verified as Airflow will")
-    for other, dag_ids in _rivals(target, installed.manifest["dags"]):
-        print(
-            f"  warning: {other} holds {', '.join(dag_ids)} too: Airflow takes the one that its walk through the "
-            "folder meets first; remove one of them"
-        )
-    if stat.S_IMODE(os.stat(folder).st_mode) & 0o005 != 0o005:
-        print(f"  warning: not every user may look into {folder}: the workers must run as its owner or in its group")
-    try:
-        check_bundle(target, {key: value for key, value in installed.manifest.items() if key != "digests"})
-    except BuildError as error:
-        print("  warning: " + _indented(str(error), "    ").lstrip())
-    return installed
+    print(f"installed {target}: {', '.join(bundle.manifest['dags'])}; verified as Airflow will")
 
 
 def _rivals(target: str, dag_ids: Collection[str]) -> list[tuple[str, list[str]]]:
@@ -19854,13 +19913,36 @@ def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
     :param work: folder for environments
     :raises BuildError: no `venv` module, pip fails, no shared libpython
     """
+    python, is_ready = environment_python(work, declared)
+    if is_ready:
+        return python, "reused"
+    turn = _wait_for_turn(_environment_folder(work, declared) + ".lock", "that makes the same environment")
+    try:
+        if environment_python(work, declared)[1]:
+            return python, "made by the other build"
+        return python, _make_environment(work, declared, python)
+    finally:
+        os.close(turn)
+
+
+def _wait_for_turn(path: str, what: str) -> int:
+    """Lock a file and return the descriptor that holds the lock. Another build that has it is waited for."""
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"  waiting      for another build {what}", flush=True)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _make_environment(work: str, declared: list[str], python: str) -> str:
     import shutil
     import subprocess
 
     folder = _environment_folder(work, declared)
-    python, is_ready = environment_python(work, declared)
-    if is_ready:
-        return python, "reused"
     started = time.monotonic()
     stand_ins, _ = _airflow_stand_ins(work)
     shutil.rmtree(folder, ignore_errors=True)
@@ -19911,7 +19993,7 @@ def build_environment(work: str, declared: list[str]) -> tuple[str, str]:
         )
     with open(os.path.join(folder, "complete"), "w"):
         pass
-    return python, f"created with {way}, {_seconds(started)}"
+    return f"created with {way}, {_seconds(started)}"
 
 
 # Distributions that stand for Airflow's own while an environment is made, so that its providers can be installed
@@ -19983,10 +20065,16 @@ def _input_key(plan: dict[str, Any], python: str) -> str:
             paths += [os.path.join(folder, name) for name in sorted(files) if name.endswith(".py")]
             if len(paths) > _MOST_VISITED:
                 break
+    wanted = {path for path, _ in plan["data"]}
     for path in dict.fromkeys(paths):
-        digest.update(path.encode() + b"\0")
-        with open(path, "rb") as file:
-            digest.update(hashlib.sha256(file.read()).digest())
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except FileNotFoundError:
+            if path in wanted:
+                raise BuildError(f"{path}: was removed during the build; build again") from None
+            continue
+        digest.update(path.encode() + b"\0" + hashlib.sha256(content).digest())
     return digest.hexdigest()
 
 
@@ -21176,6 +21264,19 @@ def _assets_in(condition: Any) -> Iterator[Any]:
         yield from _assets_in(condition.asset_condition)
 
 
+def _is_met(condition: Any, updated: Container[str]) -> bool:
+    """Whether a schedule of assets starts its Dag once the assets of these names are updated."""
+    if isinstance(condition, AssetTriggeredTimetable):
+        return _is_met(condition.asset_condition, updated)
+    if isinstance(condition, AssetAny):
+        return any(_is_met(each, updated) for each in condition.objects)
+    if isinstance(condition, AssetAll):
+        return all(_is_met(each, updated) for each in condition.objects)
+    if isinstance(condition, (list, tuple, set, frozenset)):
+        return bool(condition) and all(_is_met(each, updated) for each in condition)
+    return isinstance(condition, Asset) and condition.name in updated
+
+
 def _assets_of(task: Any) -> Iterator[Any]:
     for each in (*(task.inlets or ()), *(task.outlets or ())):
         if isinstance(each, Asset):
@@ -21440,6 +21541,7 @@ class LocalSupervisor:
     :param jobs: so many tasks run at the same time.
     :param real_delays: whether to wait as long as the Dag says, see `LOCAL_DELAY`.
     :param replies: what to answer to the questions of human-in-the-loop tasks, by task id.
+    :param pools: the slots of pools by their names; tasks of others are not limited by their pool.
     """
 
     def __init__(
@@ -21452,6 +21554,7 @@ class LocalSupervisor:
         real_delays: bool = False,
         mark_success: str | None = None,
         replies: Mapping[str, str] | None = None,
+        pools: Mapping[str, int] | None = None,
     ) -> None:
         import selectors
 
@@ -21459,6 +21562,7 @@ class LocalSupervisor:
         self.command, self.jobs = list(command), jobs
         self.real_delays = real_delays
         self.mark_success = mark_success
+        self.pools = pools or {}
         self.environment = {**os.environ, "PYINSTALLER_RESET_ENVIRONMENT": "1"}
         # Regular files can be polled, which the terminal's place may be taken by.
         self.selector = selectors.PollSelector()
@@ -21625,6 +21729,8 @@ class LocalSupervisor:
             if self.mark_success and re.fullmatch(self.mark_success, instance.task.task_id):
                 instance.move("success")
                 continue
+            if self._begins_with_trigger(instance):
+                continue
             if not self._has_room(instance):
                 kept.append(instance)
                 continue
@@ -21647,6 +21753,11 @@ class LocalSupervisor:
             (run.dag.max_active_tasks, sum(each.run is run for each in running)),
             (task.max_active_tis_per_dag, len(same)),
             (task.max_active_tis_per_dagrun, sum(each.run is run for each in same)),
+            # In slots: room for all that the task takes.
+            (
+                self.pools.get(task.pool),
+                sum(each.task.pool_slots for each in running if each.task.pool == task.pool) + task.pool_slots - 1,
+            ),
         )
         return all(limit is None or count < limit for limit, count in limits)
 
@@ -21778,6 +21889,25 @@ class LocalSupervisor:
         return max(0.0, delay if self.real_delays else min(delay, LOCAL_DELAY))
 
     # --- triggers
+
+    def _begins_with_trigger(self, instance: LocalInstance) -> bool:
+        """Defer a task with `start_from_trigger` before it has run, as Airflow's scheduler does (`defer_task`)."""
+        task = instance.task
+        start = task.start_trigger_args if task.start_from_trigger is True else None
+        if start is None or instance.next_method:
+            return False
+        instance.began, instance.start_date = time.monotonic(), utcnow()
+        limits = [each for each in (start.timeout, task.execution_timeout) if each]
+        instance.next_method, instance.next_kwargs = start.next_method, serialize_value(start.next_kwargs or {})
+        outcome = DeferTask(
+            classpath=start.trigger_cls,
+            trigger_kwargs=serialize_value(start.trigger_kwargs or {}),
+            trigger_timeout=min(limits) if limits else None,
+            next_method=start.next_method,
+        )
+        instance.move("deferred")
+        self._wait_for_trigger(instance, outcome)
+        return True
 
     def _wait_for_trigger(self, instance: LocalInstance, outcome: Any) -> None:
         """Run the trigger of a deferred task in the one thread for triggers; what it fires wakes the loop."""
@@ -22555,6 +22685,9 @@ def run_command(parsed: Arguments, files: DagFiles) -> LocalResult:
     only = flags.get("--task")
     if only is not None:
         _find_task(dag, "--task", only)
+    if pattern is not None:
+        _check_pattern(bag, dag, pattern)
+    pools = _pools(flags, bag)
     try:
         check_conf(dag, conf)
     except ParamValidationError as error:
@@ -22567,6 +22700,12 @@ def run_command(parsed: Arguments, files: DagFiles) -> LocalResult:
     if only is not None:
         _check_mapping(first, dag.get_task(only), map_index)
     view = _make_view("--json" in flags)
+    unlimited = dict.fromkeys(each.pool for each in dag.tasks if each.pool not in ("default_pool", *pools))
+    for name in unlimited:
+        view.say(
+            f"pool {name} limits nothing here; --pool {name}=SLOTS does. Airflow must have it: tasks of a pool that it "
+            "does not know wait for ever"
+        )
     log_channel.connect(lambda line: _show_own_log(view, line))
     capture_logging()
     boss = LocalSupervisor(
@@ -22577,13 +22716,17 @@ def run_command(parsed: Arguments, files: DagFiles) -> LocalResult:
         real_delays="--real-delays" in flags,
         mark_success=pattern,
         replies=replies,
+        pools=pools,
     )
     began = time.monotonic()
     code = boss.run(first)
     view.summarize(code, time.monotonic() - began)
     if store.events:
         names = dict.fromkeys(event.asset.name for event, _ in store.events)
-        view.say(f"assets updated: {', '.join(names)}")
+        waiting = [each.dag_id for each in dags.values() if _is_met(each.schedule, names)]
+        here = ", ".join(f"--run {dag_id}" for dag_id in waiting)
+        then = f"; that would start {', '.join(waiting)} in Airflow; here: {here}" if waiting else ""
+        view.say(f"assets updated: {', '.join(names)}{then}")
     for flag, form, missing in (("--var", "KEY=VALUE", "VARIABLE"), ("--conn", "ID=URI", "CONNECTION")):
         if code and store.missing.get(missing):
             wanted = ", ".join(dict.fromkeys(store.missing[missing]))
@@ -22689,10 +22832,40 @@ def _pairs(flags: Mapping[str, Any], flag: str, form: str) -> dict[str, str]:
 def _find_task(dag: DAG, flag: str, task_id: str) -> Any:
     if task_id not in dag.task_dict:
         raise UsageError(
-            f"{flag}: Dag {dag.dag_id!r} has no task {task_id!r}{_nearest(task_id, dag.task_dict)}; "
-            f"it has: {', '.join(dag.task_dict)}"
+            f"{flag}: Dag {dag.dag_id!r} has no task {task_id!r}"
+            f"{_nearest(task_id, dag.task_dict) or '; it has: ' + ', '.join(dag.task_dict)}"
         )
     return dag.task_dict[task_id]
+
+
+def _check_pattern(bag: DagBag, dag: DAG, pattern: str) -> None:
+    import re
+
+    ids = [task_id for each in bag.dags.values() for task_id in each.task_ids]
+    if not any(re.fullmatch(pattern, task_id) for task_id in ids):
+        raise UsageError(
+            f"--mark-success-pattern: {pattern!r} fits the whole id of no task"
+            f"{_nearest(pattern, ids) or f'; Dag {dag.dag_id!r} has: ' + ', '.join(dag.task_ids)}"
+        )
+
+
+def _pools(flags: Mapping[str, Any], bag: DagBag) -> dict[str, int]:
+    """Return the slots of the pools that are given, each of which must be that of a task and be large enough for it."""
+    tasks = [task for dag in bag.dags.values() for task in dag.tasks]
+    names = list(dict.fromkeys(task.pool for task in tasks))
+    pools = {}
+    for name, text in _pairs(flags, "--pool", "NAME=SLOTS").items():
+        pools[name] = _whole_number(f"--pool {name}", text, 1)
+        if name not in names:
+            raise UsageError(
+                f"--pool: no task has pool {name!r}{_nearest(name, names) or '; there is ' + ', '.join(names)}"
+            )
+        for task in tasks:
+            if task.pool == name and task.pool_slots > pools[name]:
+                raise UsageError(
+                    f"--pool {name}={text}: {task.task_id!r} takes {task.pool_slots} slots, so it could never start"
+                )
+    return pools
 
 
 def check_conf(dag: DAG, conf: dict[str, Any]) -> None:
@@ -22710,6 +22883,9 @@ def _take_xcom(store: LocalStore, dag: DAG, run_id: str, place: str, value: Any)
     task_id, key = place, XCOM_RETURN_KEY
     if task_id not in dag.task_dict and "." in place:
         task_id, _, key = place.rpartition(".")
+    if not _nearest(task_id, dag.task_dict) and _nearest(place, dag.task_dict):
+        # The dot was that of a group.
+        task_id = place
     task = _find_task(dag, "--xcom", task_id)
     where = (dag.dag_id, run_id, task_id, key)
     if task.get_needs_expansion():
@@ -22792,8 +22968,16 @@ def _read_secrets(flag: str, path: str) -> dict[str, Any]:
         try:
             yaml = __import__("yaml")
         except ImportError:
-            raise UsageError(f"{flag} {path}: PyYAML is not at hand to read it; use .json or .env") from None
-        found = yaml.safe_load(text)
+            frozen = hasattr(sys, "_MEIPASS")
+            remedy = "declare pyyaml in the Dag file and build again" if frozen else "pip install pyyaml"
+            raise UsageError(
+                f"{flag} {path}: reading YAML takes PyYAML, which {'this bundle' if frozen else 'this Python'} does "
+                f"not have: {remedy}, or give a .json or .env file"
+            ) from None
+        try:
+            found = yaml.safe_load(text) or {}
+        except yaml.YAMLError as error:
+            raise UsageError(f"{flag} {path} is no YAML: {error}") from None
     elif kind == ".json":
         try:
             found = json.loads(text)
@@ -25076,9 +25260,9 @@ look at it
   --bundle-metadata    print the manifest that Airflow reads
   --stub [--queue Q]   print a Dag file of @task.stub declarations, for an Airflow that shall not have the source
   --completion SHELL   print what bash, zsh or fish needs to complete flags, Dag ids and task ids
-  --unpack DIR         put it into DIR in the form that starts quickest: beside the executable, a folder with what each
-                       start would extract otherwise
-  --version            versions of this program, Python, msgpack and the supervisor schema
+  --unpack DIR         put it into DIR in the form that starts quickest, as make install UNPACK=1 does: beside the
+                       executable, a folder with what each start would extract otherwise
+  --version, --help    versions of this program, Python, msgpack and the supervisor schema; this text
 
 run a Dag here and now, without Airflow
   --run [DAG_ID]       run all its tasks; 0 when it succeeded, 1 when it failed; --json for a program; --graph draws it
@@ -25087,7 +25271,8 @@ run a Dag here and now, without Airflow
   --var KEY=VALUE      a variable; --vars FILE for many: .json, .env, .yaml. Else from AIRFLOW_VAR_<KEY>
   --conn ID=URI        a connection; --conns FILE for many. Else from AIRFLOW_CONN_<ID>
   --answer TASK=OPTION what to answer when a task asks a person; else it is asked on the terminal
-  --jobs N             so many tasks at a time; as many as there are processors if not given
+  --jobs N             so many tasks at a time; as many as there are processors if not given; --pool NAME=SLOTS
+                       limits those of a pool
   --real-delays        wait before retries and pokes as long as the Dag says, not half a second
   --mark-success-pattern REGEX
                        count tasks whose whole id fits as succeeded without running them
@@ -25148,6 +25333,7 @@ _FLAGS: dict[str, bool | None] = {
     "--conns": True,
     "--answer": True,
     "--jobs": True,
+    "--pool": True,
     "--real-delays": False,
     "--mark-success-pattern": True,
     "--unpack": True,
@@ -25164,14 +25350,14 @@ _BUILD_FLAGS: dict[str, bool | None] = {
     "--install": True,
 }
 # Those that may be given several times; their value is a list.
-_REPEATED_FLAGS = frozenset({"--include", "--exclude", "--xcom", "--var", "--conn", "--answer"})
+_REPEATED_FLAGS = frozenset({"--include", "--exclude", "--xcom", "--var", "--conn", "--answer", "--pool"})
 _MODES = ("--parse", "--stdio", "--bundle-metadata", "--inspect", "--stub", "--run", "--graph", "--doctor",
           "--completion", "--unpack", "--version", "--build")  # fmt: skip
 _GO_WITH = (
     ("--json", "--parse --run"), ("--source", "--inspect"), ("--queue", "--stub"), ("--format", "--graph"),
     ("--states", "--graph"), ("--task", "--run"), ("--map-index", "--run"), ("--xcom", "--run"), ("--conf", "--run"),
     ("--logical-date", "--run"), ("--run-id", "--run"), ("--var", "--run"), ("--vars", "--run"), ("--conn", "--run"),
-    ("--conns", "--run"), ("--answer", "--run"), ("--jobs", "--run"), ("--real-delays", "--run"),
+    ("--conns", "--run"), ("--answer", "--run"), ("--jobs", "--run"), ("--pool", "--run"), ("--real-delays", "--run"),
     ("--mark-success-pattern", "--run"),
 )  # fmt: skip
 
@@ -25307,7 +25493,7 @@ def _program() -> str:
 def _usage(frozen: bool) -> str:
     files = "" if frozen else "DAG_FILE ... "
     return (
-        f"usage: {_program()} {files}[--parse [--json] | --inspect [FILE] | --version | --help | ...]\n"
+        f"usage: {_program()} {files}[--parse | --run [DAG_ID] | --graph [DAG_ID] | --doctor | --help | ...]\n"
         f"       {_program()} --help explains them"
     )
 
@@ -25755,6 +25941,7 @@ class ImportWatch:
         import builtins
 
         builtins.__import__ = self.plain
+        self.start = _age()
 
     def __call__(self, name: str, *arguments: Any, **keywords: Any) -> Any:
         frame = sys._getframe(1)
@@ -25782,10 +25969,17 @@ class ImportWatch:
                     if top and top not in chain:
                         chain.append(top)
                 found.append(
-                    f"{name}:{line}: importing {' -> '.join(chain[:3])} takes {seconds * 1000:.0f} ms of every start: "
-                    "import it inside the tasks that use it"
+                    f"{name}:{line}: importing {' -> '.join(chain[:3])} takes {seconds * 1000:.0f} ms, "
+                    f"{min(seconds / self.start, 1):.0%} of a start: import it inside the tasks that use it"
                 )
         return found
+
+
+def _age() -> float:
+    """Return the seconds since this process began."""
+    with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
+        began = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return max(time.clock_gettime(time.CLOCK_BOOTTIME) - began, 0.01)
 
 
 def _load_all(files: DagFiles) -> DagBag:

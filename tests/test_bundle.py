@@ -205,6 +205,18 @@ def test_make_install_puts_it_where_airflow_looks_and_warns_of_a_copy(built: tup
     assert f"warning: {tmp_path / 'old' / 'copy'} holds another, everything too" in done.stdout
 
 
+def test_make_install_unpacks_and_takes_no_half_of_what_is_unpacked(built: tuple[Path, str], tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    done = make("install", BUNDLE=str(built[0]), BUNDLES=str(first), UNPACK="1")
+    assert done.returncode == 0 and f"unpacked {first / 'everything'} and {first}/.everything-" in done.stdout
+    assert run(first / "everything", "--inspect").returncode == 0
+    done = make("install", BUNDLE=str(first / "everything"), BUNDLES=str(second))
+    assert done.returncode != 0 and "install the one file that was built, with UNPACK=1" in done.stdout
+    assert not list(second.iterdir())
+
+
 def test_make_install_without_a_folder_says_how(built: tuple[Path, str]) -> None:
     done = make("install", BUNDLE=str(built[0]))
     assert done.returncode != 0 and "error: into which folder? make install BUNDLES=" in done.stdout
@@ -249,10 +261,6 @@ def test_an_unpacked_bundle_gives_the_same_answers_and_extracts_nothing(
 ) -> None:
     files = json.loads(run(unpacked, "--parse", "--json", TMPDIR=str(tmp_path)).stdout)["serialized_dags"]
     same = json.loads(run(built[0], "--parse", "--json").stdout)["serialized_dags"]
-    for dag in (each["data"]["dag"] for each in files):
-        assert Path(dag["fileloc"]).parent in unpacked.parent.glob(f".{unpacked.name}-*")
-    for dag in (each["data"]["dag"] for each in (*files, *same)):
-        del dag["fileloc"]
     assert files == same and len(files) == 2
     done = run(unpacked, "--run", "another", TMPDIR=str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -510,6 +518,23 @@ def test_a_build_killed_half_way_leaves_no_bundle_and_the_next_one_succeeds(tmp_
     assert not out.exists()
     build(tmp_path / "dags" / "killed.py", out=out)
     assert run(out, "--parse").returncode == 0
+
+
+def test_two_builds_of_one_dag_file_at_once_take_turns(tmp_path: Path) -> None:
+    # Named as a folder that PyInstaller works in.
+    write_project(tmp_path, {"work.py": dag_text("one_of_two")})
+    command = ["make", "-f", str(building.REPO / "Makefile"), "bundle", "DAG=work.py", f"PYTHON={sys.executable}"]
+    several = [
+        subprocess.Popen(
+            [*command, f"OUT={tmp_path / name}"], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+            env=building.environment(),
+        )
+        for name in ("first", "second")
+    ]
+    said = [process.communicate()[0] for process in several]
+    assert [process.returncode for process in several] == [0, 0], said
+    assert sum("waiting      for another build of the same Dag files" in each for each in said) == 1, said
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
 def test_a_terminated_make_ends_what_it_has_started(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ with DAG("shop", schedule="@daily", start_date=datetime(2026, 1, 1)):
 
     start = step("start")
     with TaskGroup("extract") as extract:
-        for source in ("orders", "customers", "payments", "stock", "clicks"):
+        for source in ("orders", "customers", "payments", "stock", "clicks", "returns"):
             with TaskGroup(source):
                 step("list_files") >> step("download") >> step("check")
 
@@ -53,7 +53,7 @@ with DAG("shop", schedule="@daily", start_date=datetime(2026, 1, 1)):
         clean, convert = step("clean"), step("convert_currencies")
         mapped = per_country.expand(country=["de", "fr"])
         sums = [step(f"aggregate_by_{what}") for what in ("customer", "day", "product")]
-        clean >> [step("deduplicate"), convert] >> mapped >> sums
+        clean >> [step("deduplicate"), step("mask_addresses"), convert] >> mapped >> sums
         convert >> sums[1]
     sample = step("quick_sample")
     start >> extract >> choice
@@ -70,6 +70,7 @@ with DAG("shop", schedule="@daily", start_date=datetime(2026, 1, 1)):
         step("refresh_dashboards") >> step("warm_caches")
         step("mail_report")
         step("export_to_partner")
+        step("update_search_index")
     load >> publish
     [publish, drop] >> step("done", trigger_rule="none_failed")
 """
@@ -223,7 +224,7 @@ def meet(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> bo
 
 def test_nothing_lies_on_anything_in_the_picture_of_a_large_dag(shop: Path) -> None:
     picture = check_geometry(dag_of(shop))
-    assert len(picture.boxes) == 35 and len(picture.frames) == 9
+    assert len(picture.boxes) == 40 and len(picture.frames) == 10
     assert picture.pierced == 0
     assert crossings(picture) <= 4
 
@@ -313,10 +314,10 @@ def test_boxes_of_a_drawing_are_whole_and_frames_hold_what_belongs_to_the_group(
         label = task.task_id.rpartition(".")[2]
         assert any(re.search(rf"[│├] [◇↥↧ ]*{label} [≡ ]*[│├]", line) for line in lines), task.task_id
     text = "\n".join(lines)
-    assert text.count("┌") >= 35
+    assert text.count("┌") >= 40
     for group in ("extract", "orders", "transform", "load", "publish"):
         assert f"╭╌ {group} ╌" in text
-    assert text.count("╭") == text.count("╮") == text.count("╰") == text.count("╯") == 9
+    assert text.count("╭") == text.count("╮") == text.count("╰") == text.count("╯") == 10
     assert "─ full ─" in text or " full " in text
     assert lines[-1] == "◇ branch   ≡ mapped   ↥ setup   ↧ teardown"
 
@@ -424,7 +425,7 @@ def test_states_that_cannot_be_used_are_one_line(tmp_path: Path, text: str | Non
 def test_mermaid_has_groups_as_subgraphs_and_labels_that_cannot_break_out(shop: Path, tmp_path: Path) -> None:
     text = run(shop, "--graph", "--format", "mermaid").stdout
     assert text.startswith("flowchart LR\n")
-    assert text.count("subgraph ") == text.count("\n  end") + text.count("\n    end") == 9
+    assert text.count("subgraph ") == text.count("\n  end") + text.count("\n    end") == 10
     assert '{{"how_full"}}' in text and '[["per_country"]]' in text and '|"full"|' in text
     odd = SMALL.replace('for name in "abcd"', 'for name in "abcd"').replace(
         "task_id=name", "task_id=name, task_display_name=f'{name}\"]; end %% <b>'"
@@ -438,12 +439,12 @@ def test_graphviz_accepts_dot(shop: Path, tmp_path: Path) -> None:
     import shutil
 
     text = run(shop, "--graph", "--format", "dot").stdout
-    assert text.startswith('digraph "shop" {') and text.count("subgraph") == 9
+    assert text.startswith('digraph "shop" {') and text.count("subgraph") == 10
     assert text.count("{") == text.count("}")
     if shutil.which("dot"):
         done = subprocess.run(["dot", "-Tplain"], input=text, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
-        assert sum(line.startswith("node ") for line in done.stdout.splitlines()) >= 35
+        assert sum(line.startswith("node ") for line in done.stdout.splitlines()) >= 40
 
 
 def test_json_has_the_edges_between_tasks_that_airflow_has(shop: Path) -> None:

@@ -514,6 +514,34 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
         cb.collect_project([str(tmp_path / "etl.py")], [])
 
 
+def test_a_folder_that_is_everybodys_is_no_project(tmp_path: Path) -> None:
+    everybodys = tmp_path / "everybodys"
+    building.write_project(everybodys, {"a/one.py": "", "b/two.py": "", "three.py": "", "theirs.csv": ""})
+    everybodys.chmod(0o1777)
+    with pytest.raises(cb.BuildError, match="no folder in common but .*/everybodys; .* or build a bundle of each"):
+        cb.collect_project([str(everybodys / "a/one.py"), str(everybodys / "b/two.py")], [])
+    project = cb.collect_project([str(everybodys / "three.py")], [])
+    assert [relative for _, relative in project["data"]] == ["three.py"]
+    assert "is everybody's" in project["notices"][0]
+
+
+def test_files_that_vanish_while_a_folder_is_looked_through_are_no_fault(tmp_path: Path, monkeypatch) -> None:
+    building.write_project(tmp_path, {"etl.py": "", "stays.csv": "", "goes.csv": ""})
+    (tmp_path / "gone").mkdir()
+    listed = os.scandir
+
+    def and_remove(folder: str) -> list[os.DirEntry[str]]:
+        entries = list(listed(folder))
+        (tmp_path / "goes.csv").unlink(missing_ok=True)
+        if (tmp_path / "gone").exists():
+            (tmp_path / "gone").rmdir()
+        return entries
+
+    monkeypatch.setattr(os, "scandir", and_remove)
+    project = cb.collect_project([str(tmp_path / "etl.py")], [])
+    assert [relative for _, relative in project["data"]] == ["etl.py", "stays.csv"]
+
+
 def test_a_dag_file_beside_the_module_does_not_take_the_repository_along(tmp_path: Path) -> None:
     """The repository's own tests hold .sql files, which a sweep would find."""
     path = building.REPO / "zz_temporary_dag.py"

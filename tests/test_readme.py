@@ -237,6 +237,19 @@ def test_a_command_of_the_table_of_commands_works(outcomes: dict[Any, Any], fold
     assert done.returncode == (1 if "--doctor" in words else 0) and done.stdout, done.stderr
 
 
+def test_every_flag_is_in_the_readme_and_in_the_help_and_no_other() -> None:
+    import coordinator_bundle as cb
+
+    flags = {*cb._FLAGS, *cb._BUILD_FLAGS}
+    command = [sys.executable, "-m", "coordinator_bundle", "--help"]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", done.stdout)) == flags
+    text = (REPO / "README.md").read_text()
+    assert flags <= set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    assert {flag for row in rows for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", row)} <= flags
+
+
 def test_the_settings_for_airflow_are_alike_wherever_they_stand() -> None:
     files = written()
     parser = configparser.ConfigParser()

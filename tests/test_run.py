@@ -148,6 +148,10 @@ def test_params_are_checked_before_anything_starts(run: Runs) -> None:
         (("mapped", "--task", "total", "--map-index", "0"), "'total' is not mapped"),
         (("mapped", "--task", "total", "--xcom", "squares=[]"), "no task 'squares', did you mean 'square'?"),
         (("good", "--mark-success-pattern", "("), "is no regular expression"),
+        (("good", "--mark-success-pattern", "sya"), "'sya' fits the whole id of no task, did you mean 'say'?"),
+        (("pooled", "--pool", "narow=2"), "--pool: no task has pool 'narow', did you mean 'narrow'?"),
+        (("pooled", "--pool", "narrow=1"), "--pool narrow=1: 'two' takes 2 slots, so it could never start"),
+        (("pooled", "--pool", "narrow"), "--pool wants NAME=SLOTS, got 'narrow'"),
     ],
 )
 def test_a_wrong_command_line_is_told_what_is_wrong(run: Runs, flags: tuple[str, ...], said: str) -> None:
@@ -205,6 +209,42 @@ def test_triggers_run_and_what_goes_wrong_with_them_fails_the_task(run: Runs) ->
     assert done.states == {"own": "success", "breaks": "failed", "late": "failed"}
     assert done.result("own") == "WORD"
     assert "the trigger broke" in done.err and "Trigger timeout" in done.err
+
+
+def test_a_task_that_starts_from_its_trigger_resumes_without_having_run(run: Runs) -> None:
+    assert run("begins").result("begin") == "BEGUN"
+
+
+def test_a_pool_limits_what_runs_at_once_when_its_slots_are_given(run: Runs) -> None:
+    done = run("pooled", "--pool", "narrow=2", "--jobs", "3")
+    (one, one_end), (two, two_end), (three, three_end) = (done.result(each) for each in ("one", "two", "three"))
+    assert (one_end < two or two_end < one) and (three_end < two or two_end < three)
+    assert "limits nothing here" not in done.err
+    assert "pool narrow limits nothing here; --pool narrow=SLOTS does" in run("pooled").err
+
+
+def test_dags_that_an_updated_asset_would_start_are_named(run: Runs) -> None:
+    done = run("updates", plain=True)
+    assert "assets updated: shelf; that would start follows in Airflow; here: --run follows" in done.out
+
+
+@pytest.mark.only("bundle")
+def test_a_bundle_without_pyyaml_says_so_of_a_yaml_file(run: Runs, tmp_path: Path) -> None:
+    (tmp_path / "variables.yaml").write_text("colour: red\n")
+    said = run("secrets", "--vars", str(tmp_path / "variables.yaml"), plain=True).err
+    assert "reading YAML takes PyYAML, which this bundle does not have: declare pyyaml in the Dag file" in said
+
+
+def test_a_yaml_file_is_read_where_pyyaml_is(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    variables, broken = tmp_path / "variables.yaml", tmp_path / "broken.yaml"
+    variables.write_text("colour: red\n")
+    broken.write_text("colour: [red\n")
+    command = [*from_source(DAGS / "runs_told.py"), "--run", "secrets", "--conn", "store=http://h", "--json", "--vars"]
+    done = subprocess.run([*command, str(variables)], capture_output=True, text=True, env=environment(), timeout=120)
+    assert Ran(done).result("reveal")[0] == "red"
+    done = subprocess.run([*command, str(broken)], capture_output=True, text=True, env=environment(), timeout=120)
+    assert done.returncode == 2 and f"--vars {broken} is no YAML: " in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_triggered_dag_of_the_same_bundle_runs_too(run: Runs) -> None:

@@ -9,8 +9,8 @@ import time
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLEntryOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, BaseOperator, Connection, Param, Variable, dag, task
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.sdk import DAG, Asset, BaseOperator, Connection, Param, Variable, dag, task
+from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TriggerEvent
 
 START = datetime(2026, 1, 1)
 
@@ -40,6 +40,19 @@ class Waits(BaseOperator):
 
     def execute(self, context):
         self.defer(trigger=self.trigger, method_name="resume", timeout=self.limit)
+
+    def resume(self, context, event=None):
+        return event
+
+
+class Begins(BaseOperator):
+    """Waits before it has run at all."""
+
+    start_from_trigger = True
+    start_trigger_args = StartTriggerArgs(f"{__name__}.OwnTrigger", "resume", {"word": "begun"})
+
+    def execute(self, context):
+        raise RuntimeError("nobody starts this")
 
     def resume(self, context, event=None):
         return event
@@ -107,6 +120,26 @@ with DAG("defers", schedule=None, start_date=START):
     Waits(task_id="own", trigger=OwnTrigger("word"))
     Waits(task_id="breaks", trigger=OwnTrigger("break"))
     Waits(task_id="late", trigger=OwnTrigger("sleep"), limit=timedelta(seconds=0.2))
+
+with DAG("begins", schedule=None, start_date=START):
+    Begins(task_id="begin")
+
+with DAG("pooled", schedule=None, start_date=START):
+
+    @task(pool="narrow")
+    def lasts():
+        began = time.time()
+        time.sleep(0.3)
+        return [began, time.time()]
+
+    for name in ("one", "two", "three"):
+        lasts.override(task_id=name, pool_slots=2 if name == "two" else 1)()
+
+with DAG("updates", schedule=None, start_date=START):
+    say.override(task_id="fill", outlets=[Asset("shelf")])("full")
+
+with DAG("follows", schedule=Asset("shelf") | Asset("floor"), start_date=START):
+    say("it is full")
 
 with DAG("triggers", schedule=None, start_date=START):
     TriggerDagRunOperator(
