@@ -25695,8 +25695,9 @@ def _build(parsed: Arguments) -> int:
 
 _CONTENTS_OPTION = "pyi-contents-directory "
 _CONTENTS_DIGEST_OPTION = "pyi-contents-sha256 "
-# Kinds of entries of PyInstaller's archive that are files: libraries, data, and what prepare_frozen_imports writes.
-_FILE_KINDS = b"bxa"
+# Kinds of entries of PyInstaller's archive that are files: libraries, data, what prepare_frozen_imports writes, links.
+# With any of them left in it the bootloader would take the program for one in one file and extract it.
+_FILE_KINDS = b"bxan"
 
 
 def unpack_bundle(path: str, folder: str) -> int:
@@ -25761,7 +25762,10 @@ def _unpacked(path: str, bundle: BundleFile, contents: str) -> bytes:
             data += stored
             continue
         content = zlib.decompress(stored) if compressed else stored
-        _write_file(os.path.join(contents, entry_name.decode()), content)
+        if kind == b"n":
+            _write_link(os.path.join(contents, entry_name.decode()), content.rstrip(b"\0").decode())
+        else:
+            _write_file(os.path.join(contents, entry_name.decode()), content)
     digest = _contents_digest(contents)
     for option in (_CONTENTS_OPTION + os.path.basename(contents), _CONTENTS_DIGEST_OPTION + digest):
         kept.append((option.encode(), len(data), 0, 0, b"\0o"))
@@ -25836,8 +25840,17 @@ def _write_file(path: str, content: bytes) -> None:
     os.replace(temporary, path)
 
 
+def _write_link(path: str, target: str) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    temporary = f"{path}.part"
+    if os.path.lexists(temporary):
+        os.unlink(temporary)
+    os.symlink(target, temporary)
+    os.replace(temporary, path)
+
+
 def _contents_digest(folder: str) -> str:
-    """A digest of the names and contents of all files below a folder."""
+    """A digest of the names and contents of all files below a folder, and of where links lead."""
     import hashlib
 
     digest = hashlib.sha256()
@@ -25845,8 +25858,11 @@ def _contents_digest(folder: str) -> str:
         folders.sort()
         for leaf in sorted(files):
             path = os.path.join(parent, leaf)
-            with open(path, "rb") as file:
-                content = hashlib.sha256(file.read()).digest()
+            if os.path.islink(path):
+                content = os.fsencode(os.readlink(path))
+            else:
+                with open(path, "rb") as file:
+                    content = hashlib.sha256(file.read()).digest()
             digest.update(os.path.relpath(path, folder).encode(errors="surrogateescape") + b"\0" + content)
     return digest.hexdigest()
 

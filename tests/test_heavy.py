@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from building import environment
 
 pytestmark = pytest.mark.only("bundle")
 
@@ -22,6 +25,16 @@ def test_a_task_that_uses_no_package_neither_loads_nor_writes_one(run: Callable[
 
 def test_a_task_that_uses_a_package_has_all_of_it(run: Callable[..., Any]) -> None:
     assert returned(run, "table") == {"loaded": ["numpy", "pandas"], "sum": 6, "html": True}
+
+
+def test_unpacked_they_are_there_too(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    bundle = make_bundle("heavy.py")
+    for command in ([bundle, "--unpack", tmp_path], [tmp_path / bundle.name, "--inspect"]):
+        done = subprocess.run(command, capture_output=True, text=True, env=environment())
+        assert done.returncode == 0, done.stdout + done.stderr
+    command = [tmp_path / bundle.name, "--run", "heavy", "--task", "table", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_threads_may_be_the_first_to_use_a_package(run: Callable[..., Any]) -> None:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ class Step:
         """Why it is not run."""
         if self.command.startswith("uv ") and shutil.which("uv") is None:
             return "uv is not installed"
+        if self.command.startswith("python -m coordinator_bundle orders/") and find_spec("pandas") is None:
+            return "this Python does not have what the tasks import"
         return next((why for start, why in NOT_RUN.items() if self.command.startswith(start)), None)
 
 

@@ -183,7 +183,8 @@ def test_tasks_that_are_said_to_succeed_are_not_run(run: Runs) -> None:
 
 
 def test_a_person_is_asked_and_answered_on_standard_input(run: Runs) -> None:
-    done = run("people", stdin="maybe\n1\n\n7\n", plain=True)
+    # One at a time, so that it is known who asks first.
+    done = run("people", "--jobs", "1", stdin="maybe\n1\n\n7\n", plain=True)
     assert done.code == 0, done.out
     assert "? approve: Ship it?\n  1. Approve\n  2. Reject\n" in done.out
     assert "'maybe' is none of Approve, Reject" in done.out
