@@ -7,7 +7,9 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Callable
+import statistics
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,19 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def lives_after_kill(request: pytest.FixtureRequest) -> Iterator[list[float]]:
+    """Seconds from SIGKILL of the outer process until nothing was left; printed in the end."""
+    measured: list[float] = []
+    yield measured
+    if measured:
+        terminal = request.config.pluginmanager.getplugin("terminalreporter")
+        terminal.write_line(
+            f"\nkilled outer process: nothing was left after {statistics.median(measured):.3f} s in the median, "
+            f"{max(measured):.3f} s at most, of {len(measured)}"
+        )
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("point", POINTS)
@@ -52,11 +67,15 @@ def test_every_signal_to_every_process_at_every_point(
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_everything(
-    bundle: Path, folder: Path, task_id: str, place: str, number: int
+    bundle: Path, folder: Path, task_id: str, place: str, number: int, lives_after_kill: list[float]
 ) -> None:
     with running(bundle, task_id, folder) as run:
         run.until_ready()
         os.kill(getattr(run, place)(), number)
+        if place == "outer" and number == signal.SIGKILL:
+            killed = time.monotonic()
+            check_nothing_left(folder)
+            lives_after_kill.append(time.monotonic() - killed)
         run.serve()
         run.check_truth()
         assert "SucceedTask" not in run.types, run.everything()

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgpack
 from test_runner import pack, startup
@@ -29,6 +29,9 @@ class Run:
     asked: the bodies of its requests, in order; text: what it printed; logs: its log records; code: its exit code
     acknowledged: the types of the requests that were answered
     """
+
+    # Of every run that is over, until `check_nothing_left` has looked at them.
+    ports: ClassVar[set[int]] = set()
 
     def __init__(
         self,
@@ -148,6 +151,7 @@ class Run:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.ports.update(server.getsockname()[1] for server in self.servers)
         for each in (self.comm, self.logs_socket, self.output, *self.servers):
             if each is not None:
                 each.close()
@@ -231,17 +235,38 @@ def extractions(folder: Path) -> list[Path]:
     return sorted(folder.glob("_MEI*"))
 
 
+def tcp_sockets() -> Iterator[tuple[str, str, int, str]]:
+    """Each TCP socket of this machine: its local address, the other end's, its state, and its inode, 0 once closed."""
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                fields = line.split()
+                yield fields[1], fields[2], int(fields[3], 16), fields[9]
+
+
+def ports_in_use(ports: set[int]) -> list[int]:
+    """Those of the ports at either end of which a process still holds a socket."""
+    held = set()
+    for local, remote, _, inode in tcp_sockets():
+        if inode != "0":
+            held |= {int(address.rpartition(":")[2], 16) for address in (local, remote)}
+    return sorted(ports & held)
+
+
 def check_nothing_left(folder: Path, patience: float = PATIENCE) -> None:
-    """No process, no extraction folder, no temporary file; whatever a death leaves for a moment is waited for."""
+    """No process, no extraction folder, no temporary file, and of the runs that are over no connection and no port;
+    whatever a death leaves for a moment is waited for."""
 
     def left() -> list[str]:
         files = [path.name for path in folder.iterdir()]
-        return [*files, *map(str, processes(folder).items())]
+        ports = [f"port {port}" for port in ports_in_use(Run.ports)]
+        return [*files, *ports, *map(str, processes(folder).items())]
 
     end = time.monotonic() + patience
     while (found := left()) and time.monotonic() < end:
         time.sleep(0.005)
     assert not found, found
+    Run.ports.clear()
 
 
 def listening(pid: int) -> bool:
@@ -250,12 +275,7 @@ def listening(pid: int) -> bool:
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
             inodes.add(os.readlink(descriptor))
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
-                return True
-    return False
+    return any(state == 10 and f"socket:[{inode}]" in inodes for _, _, state, inode in tcp_sockets())
 
 
 @contextlib.contextmanager
@@ -298,7 +318,6 @@ def strike(bundle: Path, folder: Path, point: Any, place: str, number: int) -> R
 
         def hit_at(here: Any) -> None:
             if here == point:
-                pid = {"outer": run.outer, "inner": run.inner, "task": run.task}[place]()
                 hit[0] = True
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
@@ -325,6 +344,8 @@ def strike(bundle: Path, folder: Path, point: Any, place: str, number: int) -> R
         run.comm, run.logs_socket = sockets
         for each in sockets:
             each.settimeout(PATIENCE)
+        # Now, because it may be gone once the outcome is answered.
+        pid = {"outer": run.outer, "inner": run.inner, "task": run.task}[place]() if not hit[0] else 0
         hit_at("accepted")
         run.start()
         hit_at("started")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import dis
 import json
 import os
@@ -667,6 +668,18 @@ def test_a_plain_dag_file_gives_no_notice(tmp_path: Path) -> None:
     found = probe(tmp_path, {"etl.py": building.dag_text("etl"), "q.sql": "select 1"}, "etl.py")
     assert found["notices"] == []
     assert found["dags"] == {"etl": ["one"]}
+
+
+def test_the_later_clock_of_the_second_import_leaves_dates_what_they_are(tmp_path: Path) -> None:
+    # A class that C code derives from datetime breaks when that one has grown: pandas does this.
+    before = """\
+import datetime as module
+from datetime import datetime, timedelta
+assert isinstance(datetime.now(), datetime) and isinstance(module.datetime.today() - timedelta(1), datetime)
+assert datetime.__basicsize__ == SIZE
+"""
+    text = building.dag_text("etl", before=before.replace("SIZE", str(dt.datetime.__basicsize__)))
+    assert probe(tmp_path, {"etl.py": text}, "etl.py")["notices"] == []
 
 
 ########################################################################################################################
