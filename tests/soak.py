@@ -41,11 +41,11 @@ def lives_after_kill(request: pytest.FixtureRequest) -> Iterator[list[float]]:
     measured: list[float] = []
     yield measured
     if measured:
-        terminal = request.config.pluginmanager.getplugin("terminalreporter")
-        terminal.write_line(
-            f"\nkilled outer process: nothing was left after {statistics.median(measured):.3f} s in the median, "
-            f"{max(measured):.3f} s at most, of {len(measured)}"
-        )
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(
+                f"\nkilled outer process: nothing was left after {statistics.median(measured):.3f} s in the median, "
+                f"{max(measured):.3f} s at most, of {len(measured)}"
+            )
 
 
 @pytest.mark.parametrize("number", SIGNALS)
