@@ -86,8 +86,9 @@ def global_value(name: str) -> Any:
 
 _MARK = ".coordinator_bundle"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _RLIMIT_CORE = 1, 4, 36, 4
-# Real-time signals for the keeper: its parent has ended; the supervisor has the outcome; the task was told to end.
-_PARENT_GONE, _OUTCOME_DELIVERED, _TERMINATED = 64, 63, 62
+# Real-time signals for the keeper: its parent has ended; the supervisor has the outcome; the task was told to end; the
+# supervisor has found out who has dialled.
+_PARENT_GONE, _OUTCOME_DELIVERED, _TERMINATED, _RECOGNISED = 64, 63, 62, 61
 # Seconds after SIGTERM until the task is told again and until it is killed, fewer than the five of the supervisor.
 _REMIND_AFTER, _KILL_AFTER = 3.0, 4.5
 # Seconds that what a task has started has from SIGTERM to SIGKILL when the task is gone.
@@ -96,6 +97,8 @@ _LEFTOVER_PATIENCE = 0.4
 _ABANDONED_AFTER = 600.0
 
 _keeper_pid = _bootloader_pid = 0
+# Connections to the supervisor that were made before the rest of the program was loaded, by flag.
+_dialled: dict[str, Any] = {}
 # The exit code for a command line that makes no sense.
 USAGE_ERROR = 2
 
@@ -138,6 +141,28 @@ def hold_extraction() -> None:
         os.lockf(os.open(os.path.join(sys._MEIPASS, _MARK), os.O_RDWR | os.O_CLOEXEC), os.F_TLOCK, 0)  # type: ignore[attr-defined]
     except OSError:
         pass  # A process that the bundle itself has started: its folder is locked already.
+
+
+def dial_early() -> None:
+    """Connect to the supervisor before this process splits and the rest of the program is loaded.
+
+    The supervisor looks for the owner of each connection in one process after the other, beginning with the one that
+    it has started, and that takes it longer than loading takes this one. Until it has sent its first message, the
+    keeper holds the connections too: it comes before the task. What is no plain address is left to the command line.
+    """
+    import _socket
+
+    try:
+        for argument in sys.argv[1:]:
+            flag, _, address = argument.partition("=")
+            host, _, port = address.rpartition(":")
+            if flag in ("--comm", "--logs") and flag not in _dialled and host.replace(".", "").isdigit():
+                sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+                sock.connect((host, int(port)))
+                sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+                _dialled[flag] = sock
+    except (OSError, ValueError, OverflowError):
+        pass
 
 
 def split_from_keeper(owned: bool) -> None:
@@ -207,6 +232,11 @@ def outcome_delivered() -> None:
     _tell_keeper(_OUTCOME_DELIVERED)
 
 
+def supervisor_has_begun() -> None:
+    """Tell the keeper that the supervisor has sent its first message."""
+    _tell_keeper(_RECOGNISED)
+
+
 def termination_began() -> None:
     """Tell the keeper that the task ends on a signal, which may have come to this process alone."""
     _tell_keeper(_TERMINATED)
@@ -240,7 +270,8 @@ class _Keeper:
             os.setpgid(0, 0)
         told = process_control(_PR_SET_PDEATHSIG, _PARENT_GONE)
         process_control(_PR_SET_CHILD_SUBREAPER, 1)
-        hide_memory()
+        if not _dialled:
+            hide_memory()
         if self.folder is not None and self.parent is not None:
             forbid_core(self.parent)
             sweep_extractions(self.folder)
@@ -267,9 +298,13 @@ class _Keeper:
                     os.kill(self.task, asked_to_end)
             got = _signal.sigtimedwait(every, patience if told else min(patience, 0.2))
             number = 0 if got is None else got.si_signo
+            if _dialled and number:
+                hide_memory()
+                # From here on they end with the task.
+                _dialled.clear()
             if number == _OUTCOME_DELIVERED:
                 self.delivered = True
-            elif number not in (0, _PARENT_GONE, _signal.SIGCHLD):
+            elif number not in (0, _PARENT_GONE, _RECOGNISED, _signal.SIGCHLD):
                 if number != _TERMINATED:
                     self._signal_task(number)
                 if number in (_signal.SIGTERM, _signal.SIGINT, _TERMINATED) and not asked_to_end:
@@ -448,6 +483,7 @@ def begin_bundle() -> None:
     os.environ["_COORDINATOR_BUNDLE_FOLDER"] = folder
     hold_extraction()
     if any(argument.startswith(("--comm", "--stdio")) for argument in sys.argv) and "--help" not in sys.argv:
+        dial_early()
         split_from_keeper(owned)
 
 
@@ -17612,6 +17648,7 @@ def serve(client: SupervisorClient, files: DagFiles) -> int:
         log_event("error", f"Cannot start: {error}")
         return 1
     hide_memory()
+    supervisor_has_begun()
     if isinstance(message, DagFileParseRequest):
         return _answer_parse_request(client, files, message)
     client.context_carrier = _trace_context(message.ti.context_carrier)
@@ -25578,7 +25615,11 @@ def _run_under_supervisor(parsed: Arguments, frozen: bool) -> int:
     if "--comm" in parsed.flags:
         comm_address = parse_address("--comm", parsed.flags["--comm"])
         logs_address = parse_address("--logs", parsed.flags["--logs"])
-        transports = [Transport.dial(comm_address), Transport.dial(logs_address)]
+        # What was dialled early was dialled with the text that makes these addresses.
+        transports = [
+            Transport(_dialled.pop(flag)) if flag in _dialled else Transport.dial(address)
+            for flag, address in (("--comm", comm_address), ("--logs", logs_address))
+        ]
     else:
         transports = [Transport.stdio()]
     end_with_keeper()

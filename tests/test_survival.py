@@ -368,12 +368,14 @@ def test_memory_and_extraction_are_nobody_elses_and_nothing_listens(airflow: Any
                 run.accept()
                 task = run.task()
                 # The supervisor looks for the sockets in /proc/PID/fd, which is the user's as long as he may look.
-                assert os.stat(f"/proc/{task}/fd").st_uid == nobody
+                for pid in (run.inner(), task):
+                    assert os.stat(f"/proc/{pid}/fd").st_uid == nobody
                 assert is_trusted_by(nobody, run)
                 run.start()
                 while (frame := run.receive()) and frame[1].get("key") != "ready":
                     run.answer(frame)
-                assert os.stat(f"/proc/{task}/fd").st_uid == 0
+                for pid in (run.inner(), task):
+                    assert os.stat(f"/proc/{pid}/fd").st_uid == 0
                 assert not is_trusted_by(nobody, run)
                 for pid in (run.outer(), run.inner(), task):
                     assert not survival.listening(pid)
