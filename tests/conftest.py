@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,29 @@ def airflow() -> Any:
 
     harness.warm_up()
     return harness
+
+
+_real_airflow: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def airflow_stays_real() -> Iterator[None]:
+    """Give back Airflow's modules after a test that has loaded a Dag file in this process, with the module's own."""
+
+    def loaded() -> dict[str, Any]:
+        return {name: each for name, each in sys.modules.items() if name.partition(".")[0] == "airflow"}
+
+    module = sys.modules.get("coordinator_bundle")
+    if "airflow" in sys.modules and (module is None or module.airflow_modules not in sys.meta_path):
+        _real_airflow.update(loaded())
+    yield
+    module = sys.modules.get("coordinator_bundle")
+    if module is not None:
+        module.airflow_modules.uninstall()
+    if _real_airflow and sys.modules.get("airflow") is not _real_airflow["airflow"]:
+        for name in loaded():
+            del sys.modules[name]
+        sys.modules.update(_real_airflow)
 
 
 @pytest.fixture(scope="session")
