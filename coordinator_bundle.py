@@ -25917,10 +25917,13 @@ def _contents_of(path: str) -> str:
 
 
 def _remove_old_contents(folder: str, name: str, keep: Container[str]) -> None:
+    """Remove the files of older versions, and what a killed unpacking has left; the folder is locked for others."""
     import re
     import shutil
 
     for leaf in os.listdir(folder):
+        if re.fullmatch(re.escape(f".{name}.") + r"[a-z0-9_]{8}\.packing", leaf):
+            os.unlink(os.path.join(folder, leaf))
         if re.fullmatch(re.escape(f".{name}-") + "[0-9a-f]{16}", leaf) and leaf not in keep:
             shutil.rmtree(os.path.join(folder, leaf), ignore_errors=True)
 

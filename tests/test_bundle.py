@@ -297,6 +297,7 @@ def test_unpacking_completes_what_was_left_half_done_and_removes_what_is_old(
         for found in (each for each in folder.iterdir() if each.is_file() and os.access(each, os.X_OK)):
             assert run(found, "--inspect").returncode == 0
     (folder / f".{bundle.name}-0123456789abcdef").mkdir()
+    (folder / f".{bundle.name}.half_way.packing").touch()
     (folder / f".{bundle.name}-of-mine").mkdir()
     several = [subprocess.Popen([bundle, "--unpack", folder], stdout=subprocess.DEVNULL) for _ in range(4)]
     assert [process.wait() for process in several] == [0] * 4
