@@ -636,7 +636,7 @@ IMPORT_DAG_FILE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 import coordinator_bundle as b
-files = b.DagFiles([b.DagFile("wide.py", sys.argv[2], None, None)])
+files = b.DagFiles([b.DagFile.from_path(sys.argv[2])])
 started = time.perf_counter()
 bag = files.load_all()
 took = time.perf_counter() - started
