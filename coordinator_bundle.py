@@ -217,12 +217,8 @@ def bootloader_is_gone() -> bool:
     if not _bootloader_pid:
         return False
     try:
-        descriptor = os.open(f"/proc/{_bootloader_pid}/stat", os.O_RDONLY)
-        try:
-            # Until its parent takes note of its end, a process is a zombie.
-            return os.read(descriptor, 512).rpartition(b")")[2][1:2] in (b"Z", b"X")
-        finally:
-            os.close(descriptor)
+        # Until its parent takes note of its end, a process is a zombie.
+        return _process_status(_bootloader_pid)[0] in (b"Z", b"X")
     except OSError:
         return os.path.exists("/proc/self")
 
@@ -384,11 +380,22 @@ class _Keeper:
 def _parent_of(pid: int | None) -> int:
     """Return the parent of a process; 0 when that cannot be known."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name of a process, in brackets, may hold anything.
-            return int(file.read().rpartition(b")")[2].split()[1])
+        return int(_process_status(pid)[1])
     except OSError:
         return 0
+
+
+def _process_status(pid: int | None) -> list[bytes]:
+    """Return what /proc/PID/stat says behind a process's name: its state, its parent and so on.
+
+    :raises OSError: when there is no such process, or no /proc.
+    """
+    descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    try:
+        # The name, in brackets, may hold anything.
+        return os.read(descriptor, 512).rpartition(b")")[2].split()
+    finally:
+        os.close(descriptor)
 
 
 def _is_connected() -> bool:
@@ -18433,6 +18440,25 @@ class _LateModule(type(sys)):  # type: ignore[misc]
         return type(sys).__getattribute__(self, name)
 
 
+# Where the bootloader unpacks to when no variable names a folder.
+_TEMPORARY_FOLDERS = ("/tmp", "/var/tmp", "/usr/tmp")
+
+
+def named_temporary_folders() -> list[str]:
+    """The folders that variables name for the bootloader to unpack to, in its order."""
+    return [folder for folder in map(os.environ.get, ("TMPDIR", "TEMP", "TMP")) if folder]
+
+
+def first_writable(folders: Iterable[str]) -> str | None:
+    """The folder that the bootloader takes of these; None when it can write to none."""
+    return next((each for each in folders if os.path.isdir(each) and os.access(each, os.W_OK | os.X_OK)), None)
+
+
+def is_noexec(folder: str) -> bool:
+    """Whether nothing that lies in a folder can be run."""
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
+
+
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
@@ -19626,7 +19652,7 @@ def check_bundle(path: str, manifest: dict[str, Any]) -> None:
     try:
         run = subprocess.run([path, "--bundle-metadata"], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:
-        reason = f"; {os.path.dirname(path)} is mounted noexec" if _is_noexec(os.path.dirname(path)) else ""
+        reason = f"; {os.path.dirname(path)} is mounted noexec" if is_noexec(os.path.dirname(path)) else ""
         raise BuildError(f"the result does not start: {error}{reason}") from None
     if run.returncode or run.stdout.strip() != bundle.manifest_text.strip():
         output = _tail((run.stdout + run.stderr).decode(errors="replace"))
@@ -19635,25 +19661,20 @@ def check_bundle(path: str, manifest: dict[str, Any]) -> None:
         raise BuildError(f"the result does not start as it should (exit {run.returncode}):\n{output}{remedy}")
 
 
-def _is_noexec(folder: str) -> bool:
-    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
-
-
 def unpacking_problem() -> str | None:
     """Why a bundle cannot unpack itself here, as each start does, with the variable to set; None when it can."""
-    for folder in (*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp"):
-        # The bootloader takes the first that it can write to.
-        if folder and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
-            if not _is_noexec(folder):
-                return None
-            return (
-                f"a bundle unpacks its libraries into a temporary folder at each start, and {folder} is mounted "
-                "noexec: set TMPDIR in the environment of the workers to a folder on a file system that allows it"
-            )
-    return (
-        "a bundle unpacks its libraries into a temporary folder at each start, and none of $TMPDIR, /tmp and /var/tmp "
-        "can be written to: set TMPDIR in the environment of the workers to a folder that can"
-    )
+    folder = first_writable([*named_temporary_folders(), *_TEMPORARY_FOLDERS])
+    if folder is None:
+        return (
+            "a bundle unpacks its libraries into a temporary folder at each start, and none of $TMPDIR, /tmp and "
+            "/var/tmp can be written to: set TMPDIR in the environment of the workers to a folder that can"
+        )
+    if is_noexec(folder):
+        return (
+            f"a bundle unpacks its libraries into a temporary folder at each start, and {folder} is mounted "
+            "noexec: set TMPDIR in the environment of the workers to a folder on a file system that allows it"
+        )
+    return None
 
 
 def install_bundle(path: str, folder: str, unpack: bool = False) -> BundleFile:
@@ -19673,7 +19694,7 @@ def install_bundle(path: str, folder: str, unpack: bool = False) -> BundleFile:
     bundle = read_bundle(path)
     if not os.path.isdir(folder):
         raise BuildError(f"BUNDLES={folder}: there is no such folder; mkdir -p it, or name the one of executables_root")
-    if _is_noexec(folder):
+    if is_noexec(folder):
         raise BuildError(
             f"BUNDLES={folder}: is mounted noexec, so that no bundle in it could start; name another folder"
         )
@@ -24390,7 +24411,6 @@ def graph_json(chart: Chart) -> str:
 # without Airflow: its configuration is read from where it reads it, its folders are walked as it walks them.
 
 _STARTS_MEASURED = 5
-_FOLDERS_TO_EXTRACT_TO = ("TMPDIR", "TEMP", "TMP")
 _EXECUTABLE_COORDINATOR = "airflow.sdk.coordinators.executable.ExecutableCoordinator"
 _LOCAL_DAG_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
 
@@ -25134,17 +25154,16 @@ class Examination:
         """Look at where the start unpacks to; what it prints when that fails is seen by nobody."""
         import shutil
 
-        environment = os.environ
-        named = [environment[name] for name in _FOLDERS_TO_EXTRACT_TO if environment.get(name)]
-        places = [*named, "/tmp", "/var/tmp", "/usr/tmp", os.getcwd()]
-        place = next((each for each in places if os.path.isdir(each) and os.access(each, os.W_OK | os.X_OK)), None)
+        named = named_temporary_folders()
+        places = [*named, *_TEMPORARY_FOLDERS, os.getcwd()]
+        place = first_writable(places)
         remedy = "set TMPDIR in the worker's environment to a folder that may be written and executed from"
         if place is None:
             self.say("FAIL", "start", f"no folder to unpack to may be written ({', '.join(places)}): {remedy}")
             return
         if named and place not in named:
             self.say("note", "start", f"{named[0]} may not be written, the bundle unpacks to {place}")
-        if os.statvfs(place).f_flag & os.ST_NOEXEC:
+        if is_noexec(place):
             self.say("FAIL", "start", f"{place} is mounted noexec, so nothing unpacked there can run: {remedy}")
             return
         needed = (os.path.getsize(self.bundle) if self.bundle else 10 << 20) * 2

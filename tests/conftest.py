@@ -92,6 +92,14 @@ def airflow_stays_real() -> Iterator[None]:
         sys.modules.update(_real_airflow)
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder for bundles to extract themselves to."""
+    path = tmp_path / "tmp"
+    path.mkdir()
+    return path
+
+
 @pytest.fixture(scope="session")
 def make_bundle(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Callable[..., Path]:
     """Build a bundle of these Dag files (paths below tests/dags) with the Makefile; its path, alone in its folder.

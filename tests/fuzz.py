@@ -450,11 +450,15 @@ class Client(Target):
                 check_message(error)
 
 
-class Messages(Target):
-    """Any map: a message that goes out again, or a MessageError."""
+class Values(Target):
+    """Reads values that are built from the bytes."""
 
     def make(self, data: bytes) -> Any:
         return Built(data).value()
+
+
+class Messages(Values):
+    """Any map: a message that goes out again, or a MessageError."""
 
     def read(self, made: Any) -> None:
         try:
@@ -474,11 +478,8 @@ class Messages(Target):
             cb.encode_request(1, body)
 
 
-class Serde(Target):
+class Serde(Values):
     """Any JSON: a value of a known type, or a SerdeError; no code of the value's choice runs."""
-
-    def make(self, data: bytes) -> Any:
-        return Built(data).value()
 
     def read(self, made: Any) -> None:
         try:

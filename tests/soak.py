@@ -28,13 +28,6 @@ def bundle(make_bundle: Callable[..., Path]) -> Path:
     return make_bundle("survival.py")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "tmp"
-    path.mkdir()
-    return path
-
-
 @pytest.fixture(scope="module")
 def lives_after_kill(request: pytest.FixtureRequest) -> Iterator[list[float]]:
     """Seconds from SIGKILL of the outer process until nothing was left; printed in the end."""
@@ -54,13 +47,7 @@ def lives_after_kill(request: pytest.FixtureRequest) -> Iterator[list[float]]:
 def test_every_signal_to_every_process_at_every_point(
     bundle: Path, folder: Path, point: object, place: str, number: int
 ) -> None:
-    run = survival.strike(bundle, folder, point, place, number)
-    check_strike(run, point, number)
-    if isinstance(point, int):
-        survival.make_old(folder)
-        with running(bundle, "talks", folder) as after:
-            assert after.accept().start().serve().code == 0
-    check_nothing_left(folder)
+    survival.strike_and_clear(bundle, folder, point, place, number)
 
 
 @pytest.mark.parametrize("task_id", MIDDLES)
@@ -150,7 +137,5 @@ def test_two_hundred_runs_that_end_in_every_way_leave_nothing(bundle: Path, fold
             check_strike(survival.strike(bundle, folder, point, place, number), point, number)
         else:
             life(bundle, folder, chance.randrange(0, 900), chance.choice((socket.SHUT_RDWR, socket.SHUT_WR)))
-    survival.make_old(folder)
-    with running(bundle, "talks", folder) as run:
-        assert run.accept().start().serve().code == 0
+    survival.start_once_more(bundle, folder)
     check_nothing_left(folder)

@@ -368,6 +368,22 @@ def strike(bundle: Path, folder: Path, point: Any, place: str, number: int) -> R
         return run.finish()
 
 
+def strike_and_clear(bundle: Path, folder: Path, point: Any, place: str, number: int) -> None:
+    """Send a signal at a point of a life: its end is told truly and nothing is left of it."""
+    check_strike(strike(bundle, folder, point, place, number), point, number)
+    if isinstance(point, int):
+        # What was killed while it extracted itself is for the next start.
+        start_once_more(bundle, folder)
+    check_nothing_left(folder)
+
+
+def start_once_more(bundle: Path, folder: Path) -> None:
+    """Run a task after what lies in the folder has become old enough to be swept."""
+    make_old(folder)
+    with running(bundle, "talks", folder) as run:
+        assert run.accept().start().serve().code == 0
+
+
 def check_strike(run: Run, point: Any, number: int) -> None:
     """What holds after a signal at any point of a task's life."""
     run.check_truth()

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import dag_test
 import parity
@@ -285,11 +285,7 @@ def test_ended_from_outside_it_ends_its_tasks_and_leaves_nothing(
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        seen = ""
-        while "asleep as" not in seen:
-            line = process.stdout.readline()
-            assert line, seen
-            seen += line
+        seen = read_until(process.stdout, "asleep as")
         process.send_signal(number)
         rest = process.stdout.read()
         assert process.wait(30) == 128 + number
@@ -305,15 +301,21 @@ def test_when_nobody_reads_any_more_it_ends_its_tasks_and_leaves_nothing(program
         [*program, "--run", "sleepy"], stdout=subprocess.PIPE, text=True, env=environment(TMPDIR=str(tmp_path))
     ) as process:
         assert process.stdout is not None
-        seen = ""
-        while "asleep as" not in seen:
-            line = process.stdout.readline()
-            assert line, seen
-            seen += line
+        seen = read_until(process.stdout, "asleep as")
         process.stdout.close()
         assert process.wait(60) == 1
     assert not is_alive(task_pid(seen))
     assert list(tmp_path.iterdir()) == []
+
+
+def read_until(stream: IO[str], words: str) -> str:
+    """Everything up to the end of the line in which the words stand; AssertionError when the stream ends before."""
+    seen = ""
+    while words not in seen:
+        line = stream.readline()
+        assert line, seen
+        seen += line
+    return seen
 
 
 def task_pid(text: str) -> int:

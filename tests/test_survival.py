@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import survival
-from survival import PLACES, POINTS, SIGNALS, check_nothing_left, check_strike, eventually, extractions, running
+from survival import PLACES, POINTS, SIGNALS, check_nothing_left, eventually, extractions, running
 from test_runner import pack
 
 pytestmark = pytest.mark.only("bundle")
@@ -26,13 +26,6 @@ pytestmark = pytest.mark.only("bundle")
 @pytest.fixture(scope="module")
 def bundle(make_bundle: Callable[..., Path]) -> Path:
     return make_bundle("survival.py")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "tmp"
-    path.mkdir()
-    return path
 
 
 # --- killed -----------------------------------------------------------------------------------------------------------
@@ -44,14 +37,7 @@ def test_a_signal_at_any_point_of_a_life_is_told_truly_and_leaves_nothing(
 ) -> None:
     # One signal to one process at each point; `make soak` sends every signal to every process.
     point, place, number = POINTS[index], PLACES[index % 3], SIGNALS[(index // 3 + index) % 3]
-    run = survival.strike(bundle, folder, point, place, number)
-    check_strike(run, point, number)
-    if isinstance(point, int):
-        # What was killed while it extracted itself is for the next start.
-        survival.make_old(folder)
-        with running(bundle, "talks", folder) as after:
-            assert after.accept().start().serve().code == 0
-    check_nothing_left(folder)
+    survival.strike_and_clear(bundle, folder, point, place, number)
 
 
 def test_a_supervisor_that_dies_ends_the_task_whatever_it_does(bundle: Path, folder: Path) -> None:
