@@ -74,7 +74,7 @@ _real_airflow: dict[str, Any] = {}
 
 @pytest.fixture(autouse=True)
 def airflow_stays_real() -> Iterator[None]:
-    """Give back Airflow's modules after a test that has loaded a Dag file in this process, with the module's own."""
+    """Give back Airflow's modules, and the path, after a test that has loaded a Dag file in this process."""
 
     def loaded() -> dict[str, Any]:
         return {name: each for name, each in sys.modules.items() if name.partition(".")[0] == "airflow"}
@@ -82,10 +82,16 @@ def airflow_stays_real() -> Iterator[None]:
     module = sys.modules.get("coordinator_bundle")
     if "airflow" in sys.modules and (module is None or module.airflow_modules not in sys.meta_path):
         _real_airflow.update(loaded())
+    path = sys.path[:]
     yield
     module = sys.modules.get("coordinator_bundle")
-    if module is not None:
+    if module is not None and module.airflow_modules in sys.meta_path:
         module.airflow_modules.uninstall()
+        # A Dag file brings its folder along, and its neighbours, which hold classes of this `airflow`.
+        sys.path[:] = path
+        for name, each in list(sys.modules.items()):
+            if str(getattr(each, "__file__", None)).startswith(f"{DAGS}{os.sep}"):
+                del sys.modules[name]
     if _real_airflow and sys.modules.get("airflow") is not _real_airflow["airflow"]:
         for name in loaded():
             del sys.modules[name]
