@@ -24558,6 +24558,9 @@ def dag_shape(form: Mapping[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]
     return found
 
 
+_CLUSTER_POLICIES = ("task_policy", "dag_policy", "task_instance_mutation_hook")
+
+
 class Examination:
     """Findings about one bundle, or about Dag files that are to become one, on this machine.
 
@@ -25112,6 +25115,14 @@ class Examination:
         if lineage and settings.get("openlineage", "disabled").lower() not in ("true", "t", "1"):
             self.say(
                 "note", "unseen", f"{lineage[0]}: OpenLineage's listener is not in a bundle, its tasks emit no events"
+            )
+        local_settings = os.path.join(settings.home, "config", "airflow_local_settings.py")
+        if policies := [name for name in _CLUSTER_POLICIES if f"def {name}(" in _read_text(local_settings)]:
+            self.say(
+                "note",
+                "unseen",
+                f"{local_settings}: no cluster policy runs in a bundle ({', '.join(policies)}): the scheduler obeys "
+                "what they change, a task's own code does not see it",
             )
         plugins = settings.get("core", "plugins_folder") or os.path.join(settings.home, "plugins")
         for name in sorted(os.listdir(plugins)) if os.path.isdir(plugins) else []:

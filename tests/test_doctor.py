@@ -407,8 +407,11 @@ def test_settings_that_a_bundle_does_not_see(deployment: Deployment) -> None:
     plugins = deployment.home / "plugins"
     plugins.mkdir()
     (plugins / "ears.py").write_text("class Ears:\n    listeners = [1]\n")
+    (deployment.home / "config").mkdir()
+    (deployment.home / "config/airflow_local_settings.py").write_text("def task_policy(task):\n    task.retries = 9\n")
     code, found = deployment.doctor()
     said = {level: "\n".join(text for its, _, text in found if its == level) for level in ("FAIL", "note")}
+    assert "airflow_local_settings.py: no cluster policy runs in a bundle (task_policy)" in said["note"]
     assert f"[core] xcom_backend in {deployment.home}/airflow.cfg is my.Backend" in said["FAIL"]
     assert "set AIRFLOW__CORE__XCOM_BACKEND in the worker's environment" in said["FAIL"]
     assert "asks to run as 'somebody_else'" in said["FAIL"]

@@ -639,6 +639,13 @@ def test_a_number_that_json_does_not_have_is_named_with_its_place(both: Run) -> 
     assert "$.a[1]" in json.dumps(failed["error_detail"])
 
 
+@pytest.mark.only("bundle")
+def test_storage_that_is_not_frozen_in_is_an_error_that_says_what_to_declare(run: Run) -> None:
+    result = run("parity_values.py", "parity_values", "reads_storage")
+    assert result.state == "failed"
+    assert 'add "universal-pathlib" to the dependencies the Dag file declares and build again' in result.log()
+
+
 @pytest.fixture
 def backends(airflow: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module of `parity_backends.py` as this process, and Airflow's runner in it, has it."""

@@ -663,8 +663,10 @@ def row_heavy(bench: Bench) -> list[dict[str, Any]]:
     dag_file = HERE.parent / "dags" / "heavy.py"
     folder = freeze(bench, "heavy", dag_file)
     ready = max((REPO / "build").glob("env-*/bin/python"), key=lambda path: path.parent.parent.stat().st_mtime)
-    subprocess.run([str(folder / "heavy"), "--unpack", str(bench.folder / "heavy-unpacked")], check=True)
-    bench.bundles["heavy-unpacked"] = str(bench.folder / "heavy-unpacked")
+    unpacked_folder = bench.folder / "heavy-unpacked"
+    unpacked_folder.mkdir()
+    subprocess.run([str(folder / "heavy"), "--unpack", str(unpacked_folder)], check=True)
+    bench.bundles["heavy-unpacked"] = str(unpacked_folder)
     runs = bench.runs or 15
     nothing = bench.task_turns(DAG_FILE, {"nothing": "bundle"}, runs)["nothing"]
     times = bench.task_turns(dag_file, {"light": "heavy", "table": "heavy"}, runs)
@@ -761,36 +763,31 @@ def machine() -> str:
     return f"{model}, {cores}; {system}; {tmp} on {kind}"
 
 
-def show(rows: list[dict[str, Any]]) -> None:
-    heads = ("what", "ours", "theirs", "ratio", "goal", "runs", "spread", "outliers")
-    lines: list[tuple[str, ...]] = [heads]
-    for r in rows:
-        scale = 1000 if r["unit"] == "ms" else 1
-        ours, theirs = (f"{r[side] * scale:.1f} {r['unit']}" for side in ("ours", "theirs"))
-        goal = "" if r["goal"] is None else f"<= {r['goal']:g} {'ok' if r['ratio'] <= r['goal'] else 'MISSED'}"
-        spreads = "/".join(f"{value:.0%}" for value in r["spread"])
-        lines.append(
-            (
-                r["what"],
-                ours,
-                theirs,
-                f"{r['ratio']:.3f}",
-                goal,
-                str(r["runs"]),
-                spreads,
-                "/".join(map(str, r["outliers"])),
-            )
-        )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    for number, line in enumerate(lines):
-        print(
-            "  ".join(
-                cell.ljust(width) if not column else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(line, widths))
-            )
-        )
-        if not number:
-            print("  ".join("-" * width for width in widths))
+WIDTHS = (68, 12, 12, 7, 16, 5, 8, 8)
+
+
+def show_line(*cells: str) -> None:
+    first, *others = (
+        cell.ljust(width) if not at else cell.rjust(width) for at, (cell, width) in enumerate(zip(cells, WIDTHS))
+    )
+    print(first, *others, sep=" ", flush=True)
+
+
+def show_head() -> None:
+    show_line("what", "ours", "theirs", "ratio", "goal", "runs", "spread", "outliers")
+    show_line(*("-" * width for width in WIDTHS))
+
+
+def show_row(r: dict[str, Any]) -> None:
+    scale = 1000 if r["unit"] == "ms" else 1
+    ours, theirs = (f"{r[side] * scale:.1f} {r['unit']}" for side in ("ours", "theirs"))
+    goal = "" if r["goal"] is None else f"<= {r['goal']:.3g} {'ok' if r['ratio'] <= r['goal'] else 'MISSED'}"
+    spreads = "/".join(f"{value:.0%}" for value in r["spread"])
+    outliers = "/".join(map(str, r["outliers"]))
+    show_line(r["what"], ours, theirs, f"{r['ratio']:.3f}", goal, str(r["runs"]), spreads, outliers)
+
+
+def show_foot() -> None:
     print("\nmedians; spread: half the interquartile range over the median, ours/theirs;", end=" ")
     print(f"outliers: over {OUTLIER:g} medians")
     print(machine())
@@ -829,11 +826,26 @@ def main() -> None:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = Bench(Path(folder), args.bundle, args.runs)
-        rows = [r for name in args.rows or ROWS for r in ROWS[name](bench)]
+        rows, failed = [], []
+        if not args.json:
+            show_head()
+        for name in args.rows or ROWS:
+            try:
+                measured = ROWS[name](bench)
+            except (Exception, SystemExit) as error:
+                # What has taken an hour is not lost with one row.
+                failed.append(f"the row {name} failed: {error}")
+                continue
+            rows += measured
+            if not args.json:
+                for each in measured:
+                    show_row(each)
     if args.json:
         print(json.dumps({"machine": machine(), "rows": rows}, indent=1))
     else:
-        show(rows)
+        show_foot()
+    if failed:
+        sys.exit("\n".join(failed))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import parity_backends
-from airflow.sdk import Connection, Variable, dag, get_current_context, task
+from airflow.sdk import Connection, ObjectStoragePath, Variable, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.serde import allow_class
 
@@ -71,6 +71,10 @@ def parity_values():
         get_current_context()["ti"].xcom_push("number", {"a": [1.5, float("nan")]})
 
     @task
+    def reads_storage():
+        return ObjectStoragePath("file:///etc/hostname").read_text()
+
+    @task
     def shows_not_finite(number):
         return number
 
@@ -99,6 +103,7 @@ def parity_values():
     takes_unlisted(makes_unlisted())
     takes_answers(answers_of_airflow())
     not_finite()
+    reads_storage()
     shows_not_finite(float("inf"))
     stored()
     secrets()
