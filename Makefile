@@ -3,7 +3,7 @@ PYTHON ?= python3
 export DAG OUT INCLUDE EXCLUDE REQUIREMENTS EXPLAIN BUNDLE BUNDLES UNPACK
 
 .DEFAULT_GOAL := example
-.PHONY: example bundle install test test-e2e soak compat fuzz lint bench parity clean help
+.PHONY: example bundle install test test-e2e soak compat fuzz lint bench profile parity clean help
 
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 BUILD := $(HERE)build
@@ -48,6 +48,9 @@ lint: $(LINT_ENV)/complete  ## Check style and types
 
 bench: $(TEST_ENV)/complete  ## Measure against Airflow's own runner, side by side
 	@cd '$(HERE)' && $(TEST_ENV)/bin/python tests/bench/bench.py $(ARGS)
+
+profile: $(TEST_ENV)/complete  ## Show where a start goes, phase by phase: make profile [ARGS="--runs 100"]
+	@cd '$(HERE)' && $(TEST_ENV)/bin/python tests/bench/phases.py $(ARGS)
 
 parity: $(TEST_ENV)/complete  ## Compare serialised Dags with Airflow's, field by field: make parity [ARGS=FILE]
 	@cd '$(HERE)' && $(TEST_ENV)/bin/python tests/parity.py --all $(ARGS)

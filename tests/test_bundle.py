@@ -580,6 +580,23 @@ def test_a_virtual_environment_of_uv_which_has_no_pip_can_build(tmp_path: Path, 
     subprocess.run([made, "-c", "import PyInstaller, msgpack"], check=True)
 
 
+def test_the_profile_of_a_start_shows_every_phase_and_adds_up(tmp_path: Path) -> None:
+    import phases
+
+    (tmp_path / "phases.py").write_text(phases.DAG_FILE)
+    build(tmp_path / "phases.py", out=tmp_path / "phases")
+    command = [sys.executable, phases.__file__, "--runs", "2", "--bundle", str(tmp_path / "phases")]
+    done = subprocess.run(command, capture_output=True, text=True, env=building.environment(), timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, one_file, unpacked, _ = done.stdout.split("\n\n")
+    for table, missing in ((one_file, set()), (unpacked, {"extraction", "second process", "removal"})):
+        rows = dict(re.findall(r"^(\w[\w ]*?) +(\d+\.\d+)  +\d+%", table, re.MULTILINE))
+        whole = float(rows.pop("all"))
+        assert rows.keys() == phases.PHASES.keys() - missing
+        taken = list(map(float, rows.values()))
+        assert all(each > 0 for each in taken) and sum(taken) == pytest.approx(whole, abs=0.1)
+
+
 def test_the_module_needs_nothing_but_the_standard_library_to_be_imported() -> None:
     code = f"import sys; sys.path.insert(0, {str(building.REPO)!r}); import coordinator_bundle"
     assert importlib.util.find_spec("coordinator_bundle")

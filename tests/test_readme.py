@@ -27,7 +27,7 @@ NOT_RUN = {
     "docker build": "needs a Docker daemon",
 }
 # Those that develop this project: make says what it would do.
-ONLY_LOOKED_AT = re.compile(r"make (test|lint|parity|fuzz|soak|compat|bench|help)\b")
+ONLY_LOOKED_AT = re.compile(r"make (test|lint|parity|fuzz|soak|compat|bench|profile|help)\b")
 # Rows of the table of commands that only a supervisor can call.
 BY_A_SUPERVISOR = ("--comm", "--stdio")
 NEEDED_OF_TESTS = ("tests/dags/example_etl.py", *(f"tests/requirements{one}.txt" for one in ("", "-lint", "-fuzz")))
