@@ -3530,6 +3530,7 @@ class AirflowException(Exception):
     """Base of Airflow's errors; a task that raises it fails, or is retried."""
 
     __module__ = "airflow.sdk.exceptions"
+    status_code = 500
 
 
 class AirflowOptionalProviderFeatureException(AirflowException):
@@ -3542,6 +3543,7 @@ class AirflowNotFoundException(AirflowException):
     """A connection, variable or other object that does not exist."""
 
     __module__ = "airflow.sdk.exceptions"
+    status_code = 404
 
 
 class AirflowDagCycleException(AirflowException):
@@ -4720,11 +4722,11 @@ class DAGNode(DependencyMixin):
             if edge_modifier:
                 edge_modifier.add_edge_info(dag, before.node_id, after.node_id)
 
-    def set_downstream(self, other: Any, edge_modifier: Any = None) -> None:
-        self._set_relatives(other, False, edge_modifier)
+    def set_downstream(self, task_or_task_list: Any, edge_modifier: Any = None) -> None:  # type: ignore[override]
+        self._set_relatives(task_or_task_list, False, edge_modifier)
 
-    def set_upstream(self, other: Any, edge_modifier: Any = None) -> None:
-        self._set_relatives(other, True, edge_modifier)
+    def set_upstream(self, task_or_task_list: Any, edge_modifier: Any = None) -> None:  # type: ignore[override]
+        self._set_relatives(task_or_task_list, True, edge_modifier)
 
 
 # --- results of tasks as arguments of others --------------------------------------------------------------------------
@@ -4768,13 +4770,13 @@ class XComArg(ResolveMixin, DependencyMixin):
 
     leaves = roots
 
-    def set_upstream(self, other: Any, edge_modifier: Any = None) -> None:
+    def set_upstream(self, task_or_task_list: Any, edge_modifier: Any = None) -> None:  # type: ignore[override]
         for operator, _ in self.iter_references():
-            operator.set_upstream(other, edge_modifier)
+            operator.set_upstream(task_or_task_list, edge_modifier)
 
-    def set_downstream(self, other: Any, edge_modifier: Any = None) -> None:
+    def set_downstream(self, task_or_task_list: Any, edge_modifier: Any = None) -> None:  # type: ignore[override]
         for operator, _ in self.iter_references():
-            operator.set_downstream(other, edge_modifier)
+            operator.set_downstream(task_or_task_list, edge_modifier)
 
     def _check_return_value(self, verb: str) -> None:
         """Only the whole result of a task can be mapped over."""
@@ -7213,6 +7215,8 @@ class DAG:
         disable_bundle_versioning: bool = False,
         rerun_with_latest_version: bool | None = None,
     ) -> None:
+        from datetime import timezone
+
         validate_key(dag_id)
         self.dag_id = dag_id
         self.declared_at = _caller()
@@ -7224,14 +7228,14 @@ class DAG:
             if isinstance(self.default_args.get(name), str):
                 self.default_args[name] = parse_datetime(self.default_args[name])
         start_date = start_date or self.default_args.get("start_date")
-        self.timezone = getattr(start_date, "tzinfo", None)
+        self.timezone = getattr(start_date, "tzinfo", None) or timezone.utc
         self.start_date = convert_to_utc(start_date)
         self.end_date = convert_to_utc(end_date)
         for name in ("start_date", "end_date"):
             if self.default_args.get(name) is not None:
                 self.default_args[name] = convert_to_utc(self.default_args[name])
         self.schedule = schedule
-        self.timetable = _create_timetable(schedule, self.timezone or "UTC")
+        self.timetable = _create_timetable(schedule, self.timezone)
         self.template_searchpath = (
             (template_searchpath,) if isinstance(template_searchpath, str) else template_searchpath
         )
@@ -8086,16 +8090,17 @@ class BashOperator(BaseOperator):
                 raise AirflowException(f"Can not find the cwd: {self.cwd}")
             if not os.path.isdir(self.cwd):
                 raise AirflowException(f"The cwd {self.cwd} must be a directory")
-        env = dict(os.environ) if self.env is None else dict(self.env)
-        if self.env is not None and self.append_env:
-            env = {**os.environ, **self.env}
-        env.update(context_to_airflow_vars(context))
-        code, output = self._run(self.bash_command, env)
+        code, output = self._run(self.bash_command, self.get_env(context))
         if code in self.skip_on_exit_code:
             raise AirflowSkipException(f"Bash command returned exit code {code}. Skipping.")
         if code != 0:
             raise AirflowException(f"Bash command failed. The command returned a non-zero exit code {code}.")
         return self.output_processor(output)
+
+    def get_env(self, context: Any) -> dict[str, str]:
+        """Return the environment that the command sees."""
+        env = dict(os.environ) if self.env is None or self.append_env else {}
+        return {**env, **(self.env or {}), **context_to_airflow_vars(context)}
 
     def _run(self, command: str, env: dict[str, str]) -> tuple[int, str]:
         import contextlib
@@ -8700,6 +8705,8 @@ def _rare_exceptions() -> dict[str, Any]:
         def __str__(self) -> str:
             return f"Ignoring DAG {self.dag_id} from {self.incoming} - also found in {self.existing}"
 
+    found["AirflowBadRequest"].status_code = 400
+
     class DagRunAlreadyExists(found["AirflowBadRequest"]):  # type: ignore[misc, name-defined, valid-type]
         def __init__(self, dag_run: Any) -> None:
             super().__init__(f"A DAG Run already exists for DAG {dag_run.dag_id} with run id {dag_run.run_id}")
@@ -9150,6 +9157,12 @@ def _smaller_parts() -> dict[str, Any]:
             import logging
 
             return logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
+
+        @classmethod
+        def logger(cls) -> Any:
+            import logging
+
+            return logging.getLogger(f"{cls.__module__}.{cls.__name__}")
 
     class BaseOperatorLink:
         """A button in the UI that leads from a task to an outside system."""
@@ -12732,15 +12745,14 @@ _AIRFLOW_MODULES: dict[str, str] = {
     ),
     "airflow.macros": "datetime_diff_for_humans ds_add ds_format ds_format_locale",
     "airflow.models": (
-        "BaseOperator BaseOperatorLink BaseXCom Connection DAG MappedOperator Param SkipMixin "
-        "Variable XCom !Base !DagBag !DagModel !DagRun !DagTag !DagWarning !DbCallbackRequest !Deadline !ID_LEN !Log "
-        "!Pool !RenderedTaskInstanceFields !TaskInstance !TaskReschedule !Trigger "
-        "!clear_task_instances"
+        "BaseOperator BaseOperatorLink BaseXCom Connection=ModelConnection DAG MappedOperator Param SkipMixin "
+        "Variable=ModelVariable XCom !Base !DagBag !DagModel !DagRun !DagTag !DagWarning !DbCallbackRequest !Deadline "
+        "!ID_LEN !Log !Pool !RenderedTaskInstanceFields !TaskInstance !TaskReschedule !Trigger !clear_task_instances"
     ),
     "airflow.models.abstractoperator": "AbstractOperator",
     "airflow.models.baseoperator": "BaseOperator chain chain_linear cross_downstream",
     "airflow.models.baseoperatorlink": "BaseOperatorLink",
-    "airflow.models.connection": "Connection",
+    "airflow.models.connection": "Connection=ModelConnection",
     "airflow.models.dag": "DAG dag !DagModel !DagTag",
     "airflow.models.dagbag": "!DagBag",
     "airflow.models.dagrun": "!DagRun",
@@ -12750,7 +12762,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.models.skipmixin": "SkipMixin",
     "airflow.models.taskinstance": "TaskInstanceKey !TaskInstance !clear_task_instances",
     "airflow.models.taskinstancekey": "TaskInstanceKey",
-    "airflow.models.variable": "Variable",
+    "airflow.models.variable": "Variable=ModelVariable",
     "airflow.models.xcom": "XCom BaseXCom XCOM_RETURN_KEY !XComModel",
     "airflow.models.xcom_arg": "XComArg",
     "airflow.notifications.basenotifier": "BaseNotifier",
@@ -15397,6 +15409,138 @@ _register_record(Variable)
 _register_record(Connection)
 
 
+@family({"": "ModelVariable ModelConnection"})
+def _secrets_of_the_core() -> dict[str, Any]:
+    """What `airflow.models` has by these names: in a task it asks as `airflow.sdk` does, and takes other arguments."""
+
+    class ModelVariable(Variable):
+        __module__, __qualname__ = "airflow.models.variable", "Variable"
+
+        @classmethod
+        def get(  # type: ignore[override]
+            cls, key: str, default_var: Any = NOTSET, deserialize_json: bool = False, team_name: str | None = None
+        ) -> Any:
+            return Variable.get(key, default_var, deserialize_json)
+
+        @classmethod
+        def setdefault(
+            cls, key: str, default: Any, description: str | None = None, deserialize_json: bool = False
+        ) -> Any:
+            """Return a variable; where there is none, set it to `default` first.
+
+            :raises ValueError: when there is neither.
+            """
+            found = cls.get(key, None, deserialize_json)
+            if found is not None:
+                return found
+            if default is None:
+                raise ValueError("Default Value must be set")
+            cls.set(key, default, description, serialize_json=deserialize_json)
+            return default
+
+        @classmethod
+        def set(  # type: ignore[override]
+            cls,
+            key: str,
+            value: Any,
+            description: str | None = None,
+            serialize_json: bool = False,
+            team_name: str | None = None,
+            session: Any = None,
+        ) -> None:
+            Variable.set(key, value, description, serialize_json)
+
+        @classmethod
+        def update(
+            cls, key: str, value: Any, serialize_json: bool = False, team_name: str | None = None, session: Any = None
+        ) -> None:
+            Variable.set(key, value, serialize_json=serialize_json)
+
+        @classmethod
+        def delete(cls, key: str, team_name: str | None = None, session: Any = None) -> int:  # type: ignore[override]
+            Variable.delete(key)
+            return 1
+
+    class ModelConnection(Connection):
+        __module__, __qualname__ = "airflow.models.connection", "Connection"
+
+        def __init__(
+            self,
+            conn_id: str | None = None,
+            conn_type: str | None = None,
+            description: str | None = None,
+            host: str | None = None,
+            login: str | None = None,
+            password: str | None = None,
+            schema: str | None = None,
+            port: int | None = None,
+            extra: str | dict[str, Any] | None = None,
+            uri: str | None = None,
+            team_name: str | None = None,
+        ) -> None:
+            fields: dict[str, Any] = {
+                "conn_type": conn_type, "host": host, "login": login, "password": password, "schema": schema,
+                "port": port, "extra": extra,
+            }  # fmt: skip
+            if uri:
+                super().__init__(conn_id=conn_id or "", uri=uri, **{k: v for k, v in fields.items() if v})
+                self.description = description
+            else:
+                if extra and not isinstance(extra, str):
+                    import json
+
+                    fields["extra"] = json.dumps(extra)
+                super().__init__(conn_id=conn_id or "", description=description, **fields)
+            self._check_extra(self.extra)
+            _add_mask(self.password)
+
+        def _check_extra(self, extra: str | None) -> None:
+            import json
+
+            try:
+                if extra and not isinstance(json.loads(extra), dict):
+                    raise ValueError(
+                        "Encountered JSON value in `extra` which does not parse as a dictionary in connection "
+                        f"{self.conn_id!r}. The `extra` field must contain a JSON representation of a Python dict."
+                    )
+            except json.JSONDecodeError:
+                raise ValueError(f"Encountered non-JSON in `extra` field for connection {self.conn_id!r}.") from None
+
+        @classmethod
+        def get_connection_from_secrets(cls, conn_id: str, team_name: str | None = None) -> Connection:
+            """Return a connection, as `Connection.get` of `airflow.sdk` does."""
+            return Connection.get(conn_id)
+
+        def get_password(self) -> str | None:
+            return self.password
+
+        def set_password(self, value: str | None) -> None:
+            self.password = value
+
+        def get_extra(self) -> str | None:
+            return self.extra
+
+        def set_extra(self, value: str | None) -> None:
+            self._check_extra(value)
+            self.extra = value
+
+        def get_extra_dejson(self, nested: bool = False) -> dict[str, Any]:
+            """Return the extra field as a dict; with `nested`, texts in it that are JSON become what they hold."""
+            found = self.extra_dejson
+            if not nested:
+                return found
+            import json
+
+            for key, value in found.items():
+                try:
+                    found[key] = json.loads(value) if isinstance(value, str) else value
+                except ValueError:
+                    pass
+            return found
+
+    return locals()
+
+
 class BaseHook:
     """Base of classes that talk to an outside system (airflow.sdk.bases.hook)."""
 
@@ -15412,6 +15556,12 @@ class BaseHook:
         return logging.getLogger(
             self._logger_name or f"airflow.task.hooks.{type(self).__module__}.{type(self).__name__}"
         )
+
+    @classmethod
+    def logger(cls) -> Any:
+        import logging
+
+        return logging.getLogger(f"airflow.task.hooks.{cls.__module__}.{cls.__name__}")
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:
@@ -16791,6 +16941,168 @@ def _mail_by_smtp(to: Any, subject: str, html_content: str, *, conn_id: str, fro
         client.close()
 
 
+@family(
+    {
+        "airflow.utils.email": ("build_mime_message get_email_address_list send_email send_email_smtp send_mime_email"),
+    }
+)
+def _mail_by_task_code() -> dict[str, Any]:
+    """Mail that the Dag file's own code sends; like that on failure, with modules that are frozen in by name."""
+    from importlib import import_module
+
+    conf = airflow_name("conf")
+
+    def get_email_address_list(addresses: Any) -> list[str]:
+        """Return addresses as a list; a text is split at commas and semicolons.
+
+        :raises TypeError: for anything but a text or texts.
+        """
+        import re
+
+        if isinstance(addresses, str):
+            return re.split(r"\s*[,;]\s*", addresses)
+        if not hasattr(addresses, "__iter__"):
+            raise TypeError(f"Unexpected argument type: Received '{type(addresses).__name__}'.")
+        if not all(isinstance(each, str) for each in addresses):
+            raise TypeError("The items in your iterable must be strings.")
+        return list(addresses)
+
+    def send_email(
+        to: Any,
+        subject: str,
+        html_content: str,
+        files: list[str] | None = None,
+        dryrun: bool = False,
+        cc: Any = None,
+        bcc: Any = None,
+        mime_subtype: str = "mixed",
+        mime_charset: str = "utf-8",
+        conn_id: str | None = None,
+        custom_headers: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send a mail by the backend that AIRFLOW__EMAIL__EMAIL_BACKEND names, else by `send_email_smtp`."""
+        return import_string(_configured("email", "email_backend", _DEFAULT_EMAIL_BACKEND))(
+            ", ".join(get_email_address_list(to)),
+            subject,
+            html_content,
+            files=files,
+            dryrun=dryrun,
+            cc=cc,
+            bcc=bcc,
+            mime_subtype=mime_subtype,
+            mime_charset=mime_charset,
+            conn_id=conn_id or _configured("email", "email_conn_id", "smtp_default"),
+            from_email=conf.get("email", "from_email", fallback=None),
+            custom_headers=custom_headers,
+            **kwargs,
+        )
+
+    def send_email_smtp(
+        to: Any,
+        subject: str,
+        html_content: str,
+        files: list[str] | None = None,
+        dryrun: bool = False,
+        cc: Any = None,
+        bcc: Any = None,
+        mime_subtype: str = "mixed",
+        mime_charset: str = "utf-8",
+        conn_id: str = "smtp_default",
+        from_email: str | None = None,
+        custom_headers: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send a mail by the server of AIRFLOW__SMTP__SMTP_HOST, with the login of a connection when there is one.
+
+        :raises AirflowConfigException: when no server is set: `airflow.cfg` is out of reach, and nothing is guessed.
+        """
+        sender = _configured("smtp", "smtp_mail_from", "airflow@example.com")
+        mail, recipients = build_mime_message(
+            sender, to, subject, html_content, files, cc, bcc, mime_subtype, mime_charset, custom_headers
+        )
+        send_mime_email(sender, recipients, mail, conn_id, dryrun)
+
+    def build_mime_message(
+        mail_from: str | None,
+        to: Any,
+        subject: str,
+        html_content: str,
+        files: list[str] | None = None,
+        cc: Any = None,
+        bcc: Any = None,
+        mime_subtype: str = "mixed",
+        mime_charset: str = "utf-8",
+        custom_headers: dict[str, Any] | None = None,
+    ) -> tuple[Any, list[str]]:
+        """Return a mail, and all who are to get it."""
+        mail = import_module("email.mime.multipart").MIMEMultipart(mime_subtype)
+        mail["Subject"] = subject
+        if mail_from:
+            mail["From"] = mail_from
+        recipients = get_email_address_list(to)
+        mail["To"] = ", ".join(recipients)
+        if cc:
+            mail["CC"] = ", ".join(get_email_address_list(cc))
+            recipients += get_email_address_list(cc)
+        if bcc:
+            recipients += get_email_address_list(bcc)
+        mail["Date"] = import_module("email.utils").formatdate(localtime=True)
+        mail.attach(import_module("email.mime.text").MIMEText(html_content, "html", mime_charset))
+        for path in files or ():
+            name = os.path.basename(path)
+            with open(path, "rb") as file:
+                part = import_module("email.mime.application").MIMEApplication(file.read(), Name=name)
+            part["Content-Disposition"] = f'attachment; filename="{name}"'
+            part["Content-ID"] = f"<{name}>"
+            mail.attach(part)
+        for key, value in (custom_headers or {}).items():
+            mail[key] = value
+        return mail, recipients
+
+    def send_mime_email(
+        e_from: str, e_to: Any, mime_msg: Any, conn_id: str = "smtp_default", dryrun: bool = False
+    ) -> None:
+        import logging
+
+        log = logging.getLogger("airflow.utils.email")
+        host, port = conf.get("smtp", "smtp_host"), conf.getint("smtp", "smtp_port", fallback=25)
+        timeout, retries = (conf.getint("smtp", f"smtp_{key}", n) for key, n in (("timeout", 30), ("retry_limit", 5)))
+        login = password = None
+        if conn_id is not None:
+            try:
+                conn = Connection.get(conn_id)
+                login, password = conn.login, conn.password
+            except AirflowException:
+                pass
+        if dryrun:
+            return
+        smtplib, context = import_module("smtplib"), None
+        if _configured("email", "ssl_context", "default") != "none":
+            context = import_module("ssl").create_default_context()
+        for attempt in range(retries + 1):
+            log.info("Email alerting: attempt %s", attempt + 1)
+            try:
+                if conf.getboolean("smtp", "smtp_ssl", fallback=False):
+                    client = smtplib.SMTP_SSL(host=host, port=port, timeout=timeout, context=context)
+                else:
+                    client = smtplib.SMTP(host=host, port=port, timeout=timeout)
+            except smtplib.SMTPServerDisconnected:
+                if attempt == retries:
+                    raise
+                continue
+            if conf.getboolean("smtp", "smtp_starttls", fallback=True):
+                client.starttls(context=context)
+            if login and password:
+                client.login(login, password)
+            log.info("Sent an alert email to %s", e_to)
+            client.sendmail(e_from, e_to, mime_msg.as_string())
+            client.quit()
+            return
+
+    return locals()
+
+
 # --- one task ---------------------------------------------------------------------------------------------------------
 
 
@@ -17794,8 +18106,10 @@ BUILD_PINS = ("msgpack==1.2.4", "pyinstaller==6.22.3", "pyinstaller-hooks-contri
 # Frozen in when a task uses a template: Airflow renders those with Jinja2, and so must the bundle.
 JINJA_PIN = "jinja2==3.1.6"
 JINJA_MODULES = ("jinja2", "jinja2.ext", "jinja2.nativetypes", "jinja2.sandbox")
-# Frozen in when a task has an e-mail address; OpenSSL is what makes them large.
-MAIL_MODULES = ("email.mime.multipart", "email.mime.text", "email.utils", "smtplib", "ssl")
+# Frozen in when a task has an e-mail address or its code sends mail; OpenSSL is what makes them large.
+MAIL_MODULES = (
+    "email.mime.application", "email.mime.multipart", "email.mime.text", "email.utils", "smtplib", "ssl"
+)  # fmt: skip
 _CACHE_DIGEST_DOMAIN = b"coordinator-bundle cache digest v1\0"
 _CHUNK = 1 << 20
 _U32_MAX = 0xFFFFFFFF
@@ -18857,8 +19171,8 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
     Import the Dag files with *python*, twice at once: as it is here, and in another place at another time.
 
     Returns `dags` (dag_id to task ids), `files` (dag_id to path), `templated` (tasks that Jinja must render), `mailing`
-    (tasks that may send mail), `has_jinja2`, `unrouted` (Dags whose tasks have no queue) and `notices` (what will
-    differ at run time).
+    (tasks that may send mail), `sends_mail` (whether their code may), `has_jinja2`, `unrouted` (Dags without a queue)
+    and `notices` (what will differ at run time).
 
     :raises BuildError: a file that does not import, no Dags, two Dags with one id, ids that are never the same; with
         file and line
@@ -18889,7 +19203,7 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
         )
     elif _id_sets(there["dags"]) != _id_sets(here["dags"]):
         notices += _differences(python, project, here["dags"], there["dags"])
-    facts = ("dags", "files", "templated", "mailing", "has_jinja2", "unrouted", "connection_hooks")
+    facts = ("dags", "files", "templated", "mailing", "sends_mail", "has_jinja2", "unrouted", "connection_hooks")
     return {**{name: here[name] for name in facts}, "notices": notices}
 
 
@@ -19147,6 +19461,7 @@ def _probe_child() -> None:
     if not job["later"]:
         answer["missing"], lacks_of_airflow = _missing_imports(job)
         answer["observed"] += lacks_of_airflow
+        answer["sends_mail"] = "airflow.utils.email" in sys.modules
     with open(job["answer"], "w") as answer_file:
         json.dump(answer, answer_file)
     sys.stdout.flush()
@@ -19566,8 +19881,8 @@ def build_bundle(
         more = f" and {len(templated) - 1} more" if len(templated) > 1 else ""
         print(f"  templates    {templated[0]}{more}: Jinja2 comes along ({said})")
         project["modules"] = [*project["modules"], *JINJA_MODULES]
-    if probe["mailing"]:
-        print(f"  e-mail       {probe['mailing'][0]} may send it: Python's mail modules come along")
+    if probe["mailing"] or probe["sends_mail"]:
+        print(f"  e-mail       {[*probe['mailing'], 'its code'][0]} may send it: Python's mail modules come along")
         project["modules"] = [*project["modules"], *MAIL_MODULES]
 
     plan = {**project, "dags": probe["dags"], "dag_files": probe["files"], "name": name}
@@ -26052,7 +26367,7 @@ class ImportWatch:
             places = (path, name)
             entries = [entry for entry in self.whole[4] if entry[1] in places and entry[3] > _SLOW_IMPORT]
             for module, _, line, seconds, inner in sorted(entries, key=lambda each: -each[3]):
-                chain = [module.partition(".")[0]]
+                chain = [module if module.startswith("airflow.") else module.partition(".")[0]]
                 while inner and max(inner, key=lambda each: each[3])[3] > 0.8 * seconds:
                     module, _, _, _, inner = max(inner, key=lambda each: each[3])
                     top = module.partition(".")[0]
@@ -26097,7 +26412,8 @@ def describe_dag(dag: DAG) -> str:
     """Return a Dag as a few lines for a person: schedule, owner, tags, params, and the tasks under their groups."""
     schedule = describe_schedule(dag)
     if dag.schedule is not None and dag.start_date is not None:
-        schedule += f" · from {dag.start_date.date()}{', catches up' if dag.catchup else ''}"
+        start = dag.start_date.astimezone(dag.timezone)
+        schedule += f" · from {start.date()}{', catches up' if dag.catchup else ''}"
     facts = [("schedule", schedule)]
     if dag.description:
         facts.append(("about", " ".join(dag.description.split())))
@@ -26175,7 +26491,12 @@ def _task_notes(task: Any, prefix: str) -> list[str]:
 
 
 def describe_schedule(dag: DAG) -> str:
-    """Return the schedule of a Dag in a few words."""
+    """Return the schedule of a Dag in a few words, with the time zone of its times where that is not UTC."""
+    zone = str(getattr(dag.timetable, "timezone", "UTC"))
+    return f"{_schedule_words(dag)}{'' if zone == 'UTC' else f' ({zone})'}"
+
+
+def _schedule_words(dag: DAG) -> str:
     schedule = dag.schedule
     if schedule is None:
         return "none, runs when triggered"

@@ -1072,7 +1072,8 @@ def recording(result: Result, *, ignore: tuple[str, ...] = ()) -> list[tuple[Any
 class MailServer:
     """An SMTP server on a port of this machine while it is entered; `mails` has what it was given, in order.
 
-    A mail is a dict: `from` and `to` (of the envelope), `user` (who logged in), `headers` (Date aside) and `body`.
+    A mail is a dict: `from` and `to` (of the envelope), `user` (who logged in), `headers` (Date aside), `body` and
+    `files` (name and hex digits each).
     """
 
     def __init__(self) -> None:
@@ -1104,7 +1105,8 @@ class MailServer:
                     elif verb == "DATA":
                         self.answer("354 go on")
                         message = email.message_from_bytes(b"".join(iter(self.rfile.readline, b".\r\n")))
-                        (part,) = message.get_payload()
+                        part, *files = message.get_payload()
+                        mail["files"] = [(each.get_filename(), each.get_payload(decode=True).hex()) for each in files]
                         mail["body"] = part.get_payload(decode=True).decode()
                         mail["headers"] = [
                             (name, value.partition(";")[0] if name == "Content-Type" else value)

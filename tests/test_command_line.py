@@ -150,11 +150,16 @@ def test_parse_warns_of_an_import_that_slows_every_start(tmp_path: Path) -> None
         ("[Asset('orders'), Asset('stock')]", "when updated: (orders and stock)"),
         ("Asset('orders') | Asset('stock')", "when updated: (orders or stock)"),
         ("CronTriggerTimetable('0 8 * * *', timezone='UTC')", "every day at 08:00: CronTriggerTimetable 0 8 * * *"),
+        (
+            "'0 8 * * *', start_date=datetime(2026, 1, 1, tzinfo=ZoneInfo('Europe/Berlin'))",
+            "every day at 08:00: 0 8 * * * (Europe/Berlin) · from 2026-01-01",
+        ),
     ],
 )
 def test_parse_says_each_kind_of_schedule_in_words(tmp_path: Path, schedule: str, said: str) -> None:
     text = f"""\
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 from airflow.sdk import DAG, Asset, CronTriggerTimetable
 flow = DAG("flow", schedule={schedule})
 """

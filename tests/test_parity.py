@@ -193,6 +193,7 @@ CALLS = [
     case("variable_not_text"),
     case("variables_by_template"),
     case("variable_template_missing"),
+    case("models_of_the_core"),
     case("variables_from_environment", env={"AIRFLOW_VAR_FROM_ENV": "from outside"}),
     case("connection_fields"),
     case("connection_missing"),
@@ -574,6 +575,28 @@ def test_a_mail_that_cannot_be_sent_is_one_line_in_the_log(
     assert ours.record(line)["level"] == "error"
 
 
+def test_mail_that_a_task_sends_is_the_mail_that_it_sends_in_airflow(airflow: Any, both: Run, mail_server: Any) -> None:
+    env = {
+        "AIRFLOW__SMTP__SMTP_HOST": "127.0.0.1",
+        "AIRFLOW__SMTP__SMTP_PORT": str(mail_server.port),
+        "AIRFLOW__SMTP__SMTP_STARTTLS": "False",
+        "AIRFLOW__SMTP__SMTP_MAIL_FROM": "us@example.com",
+    }
+    ours, theirs = both("parity_around.py", "parity_around", "sends_mail", mail_connection(mail_server), env=env)
+    assert_same(airflow, ours, theirs)
+    assert ours.state == "success", ours.log()
+    (mail,) = same_mails(ours, theirs, mail_server)
+    assert (mail["from"], mail["user"]) == ("<us@example.com>", "loader")
+    assert mail["files"][0][0] == "hostname"
+    assert mail["to"][2:] == ["<boss@example.com>", "<spy@example.com>", "<other@example.com>"]
+
+
+def test_no_mail_server_is_guessed(run: Run) -> None:
+    result = run("parity_around.py", "parity_around", "sends_mail")
+    assert result.state == "failed"
+    assert "set AIRFLOW__SMTP__SMTP_HOST where the worker runs" in result.log()
+
+
 VALUES = [
     case("not_finite", max_tries=1),
     case("shows_not_finite", max_tries=1),
@@ -643,7 +666,7 @@ def test_a_number_that_json_does_not_have_is_named_with_its_place(both: Run) -> 
 def test_storage_that_is_not_frozen_in_is_an_error_that_says_what_to_declare(run: Run) -> None:
     result = run("parity_values.py", "parity_values", "reads_storage")
     assert result.state == "failed"
-    assert 'add "universal-pathlib" to the dependencies the Dag file declares and build again' in result.log()
+    assert "ObjectStoragePath needs universal-pathlib, which is not in this bundle" in result.log()
 
 
 @pytest.fixture

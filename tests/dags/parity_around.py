@@ -247,6 +247,20 @@ with DAG(
     def pre_execute_skips():
         return "never"
 
+    @task
+    def sends_mail():
+        from airflow.utils.email import send_email
+
+        send_email(
+            ["me@example.com", "you@example.com"],
+            "Done",
+            "<b>All</b> of it",
+            files=["/etc/hostname"],
+            cc="boss@example.com",
+            bcc="spy@example.com; other@example.com",
+            custom_headers={"X-Kind": "report"},
+        )
+
     @task(email="me@example.com; you@example.com")
     def mails():
         raise ValueError("to be <mailed>")
@@ -408,6 +422,7 @@ with DAG(
     post_execute_fails()
     pre_execute_skips()
     mails()
+    sends_mail()
     bash_by_function()
     params_merged()
     params_checked()

@@ -91,6 +91,28 @@ def parity_calls():
             attempt(Variable.set, "from_env", "x"),
         ]
 
+    @task
+    def models_of_the_core():
+        from airflow.models import Connection as CoreConnection
+        from airflow.models import Variable as CoreVariable
+
+        CoreVariable.set("plain", "text", None, False)
+        CoreVariable.update("plain", {"a": 1}, serialize_json=True)
+        found = CoreConnection.get_connection_from_secrets("warehouse")
+        return [
+            CoreVariable.get("text"),
+            CoreVariable.get("absent", default_var="fallback"),
+            CoreVariable.get("absent", default_var=None),
+            attempt(CoreVariable.get, "absent"),
+            CoreVariable.get("json", deserialize_json=True),
+            CoreVariable.setdefault("text", "not taken"),
+            CoreVariable.setdefault("fresh", {"b": 2}, deserialize_json=True),
+            attempt(CoreVariable.setdefault, "absent", None),
+            CoreVariable.delete("plain"),
+            [type(found).__module__, found.host, found.extra_dejson],
+            attempt(CoreConnection.get_connection_from_secrets, "absent"),
+        ]
+
     # Connections
 
     @task
