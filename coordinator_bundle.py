@@ -482,8 +482,29 @@ def _remove_tree(path: str) -> None:
         pass  # The bootloader may be at it too.
 
 
+def version_text() -> str:
+    """What `--version` prints."""
+    try:
+        import msgpack
+
+        msgpack_version = ".".join(map(str, msgpack.version))
+    except ImportError:
+        msgpack_version = "not installed"
+    return (
+        f"coordinator_bundle {VERSION}\nPython {sys.version.split()[0]}\nmsgpack {msgpack_version}\n"
+        f"supervisor schema {SCHEMA_VERSION}"
+    )
+
+
 def begin_bundle() -> None:
     """What a bundle does first."""
+    if sys.argv[1:] == ["--version"]:
+        # Neither the rest of the program nor the end of the interpreter does anything for the answer.
+        try:
+            print(version_text(), flush=True)
+            os._exit(0)
+        except OSError:
+            pass  # The command line tells of it.
     folder: str = sys._MEIPASS  # type: ignore[attr-defined]
     # Neither an installed bundle nor a process that a bundle has started has a bootloader above it.
     owned = os.path.basename(folder).startswith("_MEI") and os.environ.get("_COORDINATOR_BUNDLE_FOLDER") != folder
@@ -20493,7 +20514,8 @@ def program_head(text: str) -> tuple[str, str]:
         raise BuildError("the first section of the module is not Keeper")
     end = next(number for number in range(start + 3, len(lines)) if lines[number] == _BANNER)
     future = next(number for number, line in enumerate(lines) if line.startswith("from __future__"))
-    head = [""] * future + [lines[future] + "; import os, sys, time"] + [""] * (start - future - 1) + lines[start:end]
+    given = f"{lines[future]}; import os, sys, time; VERSION, SCHEMA_VERSION = {VERSION!r}, {SCHEMA_VERSION!r}"
+    head = [""] * future + [given] + [""] * (start - future - 1) + lines[start:end]
     lines[start:end] = [""] * (end - start)
     return "\n".join(head) + "\n", "\n".join(lines) + "\n"
 
@@ -25904,7 +25926,7 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
     if flags.get("--queue") == "":
         raise UsageError("--queue needs the name of a queue")
     if mode == "--version":
-        print(_version_text())
+        print(version_text())
         return 0
     if mode == "--inspect":
         return _inspect(parsed, frozen)
@@ -26011,19 +26033,6 @@ def _help_text(frozen: bool) -> str:
         what = "Freezes Airflow Dag files into one executable, or does with the Dag files named what a bundle would do."
     program = _program() if frozen else f"python {_program()} DAG_FILE ..."
     return _HELP.format(program=program, what=what, building="" if frozen else _BUILDING_HELP)
-
-
-def _version_text() -> str:
-    try:
-        import msgpack
-
-        msgpack_version = ".".join(map(str, msgpack.version))
-    except ImportError:
-        msgpack_version = "not installed"
-    return (
-        f"coordinator_bundle {VERSION}\nPython {sys.version.split()[0]}\nmsgpack {msgpack_version}\n"
-        f"supervisor schema {SCHEMA_VERSION}"
-    )
 
 
 def _inspect(parsed: Arguments, frozen: bool) -> int:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import building
@@ -249,6 +250,27 @@ def test_explain_says_what_is_large_and_what_is_slow(built: tuple[Path, str], pr
     assert "the interpreter and coordinator_bundle" in parts[1]
     for word in ("what each start writes", "libpython", "glibc 2.", "sql/q.sql", "what importing the Dag files costs"):
         assert any(word in line for line in parts), word
+
+
+def test_what_each_start_writes_is_stored_smaller_than_it_is(built: tuple[Path, str], tmp_path: Path) -> None:
+    entries = cb.read_archive(str(built[0]), cb.read_bundle(built[0]).source_start).entries
+    libraries = {name: entry for name, *entry in entries if entry[3] == b"b" and name.startswith(b"libpython")}
+    assert libraries
+    for stored, length, compressed, _kind in libraries.values():
+        assert compressed and len(stored) < 0.8 * length
+        content = zlib.decompress(stored)
+        assert len(content) == length and content.startswith(b"\x7fELF")
+
+
+def test_a_bundle_tells_its_version_as_the_module_does(built: tuple[Path, str], unpacked: Path) -> None:
+    told = run(built[0], "--version")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout == run(unpacked, "--version").stdout
+    assert told.stdout.startswith(f"coordinator_bundle {cb.VERSION}\nPython 3.")
+    assert told.stdout.endswith(f"supervisor schema {cb.SCHEMA_VERSION}\n")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([built[0], "--version"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "No space left" in done.stderr
 
 
 def test_nothing_is_left_in_the_temporary_folder(built: tuple[Path, str], tmp_path: Path) -> None:
