@@ -7,7 +7,8 @@ export DAG OUT INCLUDE EXCLUDE REQUIREMENTS EXPLAIN BUNDLE BUNDLES UNPACK
 
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 BUILD := $(HERE)build
-MODULE := exec env PYTHONPATH='$(HERE)' $(PYTHON) -c
+MODULE := command -v $(firstword $(PYTHON)) >/dev/null || { echo 'error: PYTHON=$(PYTHON): there is no such program' >&2; exit 2; }; \
+	exec env PYTHONPATH='$(HERE)' $(PYTHON) -c
 # Another PYTHON has environments of its own.
 OTHER := $(subst /,_,$(addprefix -,$(filter-out python3,$(firstword $(PYTHON)))))
 TEST_ENV := $(BUILD)/test-env$(OTHER)
@@ -57,6 +58,9 @@ parity: $(TEST_ENV)/complete  ## Compare serialised Dags with Airflow's, field b
 
 clean:  ## Remove everything that was built, environments too
 	@rm -rf '$(BUILD)' '$(HERE)dist' '$(HERE)__pycache__' '$(HERE)tests/__pycache__'
+
+.DEFAULT:
+	@echo "error: there is no target or file '$@'; make help lists the targets" >&2; exit 2
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' '$(firstword $(MAKEFILE_LIST))'

@@ -8001,10 +8001,9 @@ class PythonOperator(BaseAsyncOperator):
         return determine_kwargs(self.python_callable, self.op_args, context)
 
     def _bind(self, context: Any) -> None:
-        merged = context.copy()
-        merged.update(self.op_kwargs)
-        merged["templates_dict"] = self.templates_dict
-        self.op_kwargs = self.determine_kwargs(merged)
+        # In the context itself, where the function, templates and callbacks find them (standard provider).
+        context.update(self.op_kwargs, templates_dict=self.templates_dict)
+        self.op_kwargs = self.determine_kwargs(context)
 
     def _show(self, value: Any) -> None:
         if self.show_return_value_in_logs:
@@ -8181,10 +8180,8 @@ class PythonSensor(BaseSensorOperator):
         self.templates_dict = templates_dict
 
     def poke(self, context: Any) -> Any:
-        merged = context.copy()
-        merged.update(self.op_kwargs)
-        merged["templates_dict"] = self.templates_dict
-        self.op_kwargs = determine_kwargs(self.python_callable, self.op_args, merged)
+        context.update(self.op_kwargs, templates_dict=self.templates_dict)
+        self.op_kwargs = determine_kwargs(self.python_callable, self.op_args, context)
         self.log.info("Poking callable: %s", self.python_callable)
         value = self.python_callable(*self.op_args, **self.op_kwargs)
         return value if isinstance(value, PokeReturnValue) else PokeReturnValue(bool(value))
@@ -8244,9 +8241,8 @@ class _BashDecoratedOperator(DecoratedOperator, BashOperator):
         super(DecoratedOperator, self).__init__(bash_command=SET_DURING_EXECUTION, **kwargs)
 
     def execute(self, context: Any) -> Any:
-        merged = context.copy()
-        merged.update(self.op_kwargs)
-        kwargs = determine_kwargs(self.python_callable, self.op_args, merged)
+        context.update(self.op_kwargs)
+        kwargs = determine_kwargs(self.python_callable, self.op_args, context)
         self.bash_command = self.python_callable(*self.op_args, **kwargs)
         if not isinstance(self.bash_command, str) or not self.bash_command.strip():
             raise TypeError("The returned value from the TaskFlow callable must be a non-empty string.")
@@ -18981,6 +18977,8 @@ def collect_project(dag_paths: Sequence[str], include: Sequence[str], exclude: S
             raise BuildError(
                 f"{given}: {'a folder; name the Dag files in it' if is_folder else 'there is no such file'}"
             )
+        if not path.endswith(".py"):
+            raise BuildError(f"{given}: Airflow reads a Dag file only when its name ends in .py")
     if len(set(dags)) < len(dags):
         raise BuildError("the same Dag file is named twice")
     root = os.path.commonpath([os.path.dirname(path) for path in dags])
@@ -19737,6 +19735,23 @@ def build_example() -> int:
     return subprocess.call([bundle.path, "--parse"])
 
 
+def _check_make_variables() -> None:
+    """
+    Refuse a variable on make's command line that is misspelt, which make itself takes for one of somebody else's.
+
+    :raises BuildError: a name is close to one of ours. What another makefile calls this one with may be its own.
+    """
+    import shlex
+
+    known = "DAG OUT INCLUDE EXCLUDE REQUIREMENTS EXPLAIN BUNDLE BUNDLES UNPACK PYTHON".split()
+    given = os.environ.get("MAKEFLAGS", "").partition("-- ")[2] if os.environ.get("MAKELEVEL") == "1" else ""
+    for word in shlex.split(given):
+        name, is_variable, _ = word.partition("=")
+        near = _nearest(name, known) if is_variable and name not in known else ""
+        if near:
+            raise BuildError(f"make has no variable {name} here{near}")
+
+
 def build_main(install: str | None = None, unpack: bool = False) -> int:
     """`make bundle`: DAG, OUT, INCLUDE and the like from the environment, words split as a shell does."""
     import shlex
@@ -19748,6 +19763,7 @@ def build_main(install: str | None = None, unpack: bool = False) -> int:
 
     signal.signal(signal.SIGTERM, on_term)
     try:
+        _check_make_variables()
         dags = shlex.split(os.environ.get("DAG", ""))
         if not dags:
             raise BuildError("which Dag file? make bundle DAG=my_dag.py")
@@ -19776,6 +19792,7 @@ def install_main() -> int:
 
     folder = os.environ.get("BUNDLES", "")
     try:
+        _check_make_variables()
         if not folder:
             raise BuildError(
                 "into which folder? make install BUNDLES=/opt/airflow/bundles DAG=my_dag.py, or BUNDLE=dist/my_dag "
@@ -22775,7 +22792,10 @@ class LocalView:
         self.question: str | None = None
 
     def fitted(self, text: str, width: int) -> str:
-        """Cut a text to a number of columns, without what moves the cursor."""
+        """Cut a text to a number of columns, without colours and what moves the cursor."""
+        import re
+
+        text = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", text)
         text = "".join(each if each.isprintable() else " " for each in text)
         if _cells(text) <= width:
             return text
@@ -23119,13 +23139,13 @@ def run_command(parsed: Arguments, files: DagFiles) -> LocalResult:
     if store.events:
         names = dict.fromkeys(event.asset.name for event, _ in store.events)
         waiting = [each.dag_id for each in dags.values() if _is_met(each.schedule, names)]
-        here = ", ".join(f"--run {dag_id}" for dag_id in waiting)
-        then = f"; that would start {', '.join(waiting)} in Airflow; here: {here}" if waiting else ""
-        view.say(f"assets updated: {', '.join(names)}{then}")
-    for flag, form, missing in (("--var", "KEY=VALUE", "VARIABLE"), ("--conn", "ID=URI", "CONNECTION")):
+        view.say(f"assets updated: {', '.join(names)}")
+        for dag_id in waiting:
+            view.say(f"  in Airflow that starts Dag {dag_id}; here it runs by --run {dag_id} --logical-date none")
+    for flag, form, missing in (("--var", "VALUE", "VARIABLE"), ("--conn", "URI", "CONNECTION")):
         if code and store.missing.get(missing):
-            wanted = ", ".join(dict.fromkeys(store.missing[missing]))
-            view.say(f"not given: {missing.lower()} {wanted}; give it with {flag} {form}")
+            for name in dict.fromkeys(store.missing[missing]):
+                view.say(f"not given: {missing.lower()} {name}; give it with {flag} {name}={form}")
     if "--json" in flags:
         import json
 
@@ -23205,13 +23225,16 @@ def _json_value(flag: str, text: str) -> Any:
         raise UsageError(f"{flag}: {text!r} is no JSON: {error}; strings need quotes, as in '\"text\"'") from None
 
 
-def _logical_date(text: str | None) -> datetime:
+def _logical_date(text: str | None) -> datetime | None:
     if text is None:
         return utcnow()
+    if text.lower() == "none":
+        return None
     try:
         return parse_datetime(text)
     except ValueError as error:
-        raise UsageError(f"--logical-date wants a date, 2026-01-31 or 2026-01-31T06:00:00+00:00: {error}") from None
+        wanted = "a date, 2026-01-31 or 2026-01-31T06:00:00+00:00, or none"
+        raise UsageError(f"--logical-date wants {wanted}: {error}") from None
 
 
 def _pairs(flags: Mapping[str, Any], flag: str, form: str) -> dict[str, str]:
@@ -25652,59 +25675,51 @@ usage: {program} FLAG ...
 
 {what}
 
-look at it
-  --parse              list its Dags: schedule in words, params, tasks under their groups; warns of what Airflow would
-                       not route here and of imports that slow every start
-  --parse --json       the same as Airflow's DagFileParsingResult, for a program
-  --graph [DAG_ID]     draw a Dag; --format text, mermaid, dot, svg or json; --states FILE.json colours its tasks
-  --doctor             find out why Airflow does not run it: settings, folders, queues, Dag files, the start; run it
-                       where a worker runs, with its environment
-  --inspect [FILE]     check this bundle, or another file: trailer, sizes, digests, manifest
-  --inspect --source   print the Dag file that was frozen
-  --bundle-metadata    print the manifest that Airflow reads
-  --stub [--queue Q]   print a Dag file of @task.stub declarations, for an Airflow that shall not have the source
-  --completion SHELL   print what bash, zsh or fish needs to complete flags, Dag ids and task ids
-  --unpack DIR         put it into DIR in the form that starts quickest, as make install UNPACK=1 does: beside the
-                       executable, a folder with what each start would extract otherwise
-  --version, --help    versions of this program, Python, msgpack and the supervisor schema; this text
+see what is in it
+  --parse                 list Dags and tasks; warn of what Airflow would not route here and of imports that slow each
+                          start; with --json what Airflow's Dag processor exchanges
+  --graph [DAG_ID]        draw a Dag; --format text|mermaid|dot|svg|json; --states FILE.json colours the tasks
+  --inspect [FILE]        check trailer, sizes, digests and manifest; with --source print the frozen Dag file
+  --stub [--queue NAME]   print @task.stub declarations, for an Airflow that shall not have the source
 
 run a Dag here and now, without Airflow
-  --run [DAG_ID]       run all its tasks; 0 when it succeeded, 1 when it failed; --json for a program; --graph draws it
-  --task ID            only this task, with results it needs from --xcom TASK.KEY=JSON; --map-index N for one of many
-  --conf JSON          the configuration of the run, its params; --logical-date DATE, --run-id ID
-  --var KEY=VALUE      a variable; --vars FILE for many: .json, .env, .yaml. Else from AIRFLOW_VAR_<KEY>
-  --conn ID=URI        a connection; --conns FILE for many. Else from AIRFLOW_CONN_<ID>
-  --answer TASK=OPTION what to answer when a task asks a person; else it is asked on the terminal
-  --jobs N             so many tasks at a time; as many as there are processors if not given; --pool NAME=SLOTS
-                       limits those of a pool
-  --real-delays        wait before retries and pokes as long as the Dag says, not half a second
+  --run [DAG_ID]          run all its tasks; --graph draws how it went, --json prints a report
+  --task ID               only this task; --xcom TASK.KEY=JSON: what it reads; --map-index N: one instance
+  --conf JSON             params of the run; --logical-date DATE (or none), --run-id ID: those of the run
+  --var KEY=VALUE         a variable; --vars FILE (.json, .env, .yaml): many; else AIRFLOW_VAR_<KEY>
+  --conn ID=URI           a connection; --conns FILE: many; else AIRFLOW_CONN_<ID>
+  --answer TASK=OPTION    the answer to a task that asks a person; else you are asked
+  --jobs N                tasks at a time; --pool NAME=SLOTS: those of a pool
+  --real-delays           wait before retries and pokes as long as the Dag says, not half a second
   --mark-success-pattern REGEX
-                       count tasks whose whole id fits as succeeded without running them
+                          count tasks whose whole id fits as succeeded, without running them
 
-run a task (Airflow does this)
-  --comm=HOST:PORT --logs=HOST:PORT
-                       connect to a supervisor at these addresses, as ExecutableCoordinator starts a bundle
-  --stdio              the same over file descriptor 0 if it is a socket, else over stdin and stdout;
-                       log lines go to stderr
+deploy it
+  --doctor                say why Airflow does not run it, where a worker runs and with its environment
+  --unpack DIR            put it into DIR in the form that starts quickest, as make install UNPACK=1 does
+  --bundle-metadata       print the manifest that Airflow reads
+  --completion SHELL      print what bash, zsh or fish needs to complete flags and ids
+  --version, --help
 {building}
-Airflow finds a bundle by the Dag ids in its manifest. Copy the file into a folder that a coordinator scans:
+run a task (Airflow does this)
+  --comm=HOST:PORT --logs=HOST:PORT    for a supervisor at these addresses
+  --stdio                              over file descriptor 0 if it is a socket, else stdin and stdout
 
-  [sdk]
+Airflow finds a bundle by the Dag ids in it. Put it into a folder that [sdk] in airflow.cfg names, and give the tasks
+that it shall run queue="frozen":
+
   coordinators = {{"frozen": {{
       "classpath": "airflow.sdk.coordinators.executable.ExecutableCoordinator",
       "kwargs": {{"executables_root": ["/opt/airflow/bundles"]}}}}}}
   queue_to_coordinator = {{"frozen": "frozen"}}
 
-and give the tasks that it shall run queue="frozen".
-
-exit codes: 0 done; 1 failed, standard error or the task log says why; 2 the command line was wrong;
-            130 --run was ended by Ctrl-C (128 and the signal's number)
+exit codes: 0 done, 1 failed (the message or the task log says why), 2 wrong command line, 130 --run ended by Ctrl-C
 """
 
 _BUILDING_HELP = """
-build one (only with `python coordinator_bundle.py`)
-  DAG_FILE ... --build [--out PATH] [--requirements FILE] [--include PATH] [--exclude PATH] [--explain] [--install DIR]
-                       freeze Dag files and what they need into one executable; see `make help`
+build one, as `make bundle` does (only with `python coordinator_bundle.py`)
+  --build                 freeze Dag files and what they need into one executable; with --out PATH, --install DIR,
+                          --requirements FILE, --include PATH, --exclude PATH, --explain
 """
 
 # Each flag with whether it takes a value: always, perhaps (None), or never.
@@ -25919,9 +25934,8 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
         if name in flags and not set(owners.split()) & set(modes):
             raise UsageError(f"{name} goes with {owners.replace(' ', ' or ')}")
     if not modes:
-        known = _FLAGS if frozen else {**_FLAGS, **_BUILD_FLAGS}
-        near = _nearest(f"--{parsed.files[0]}", known) if parsed.files else ""
-        raise UsageError(f"say what to do{near or ', for example --parse'}")
+        meant = next((name for name in (*_MODES, "--help") if name[2:] in parsed.files), None)
+        raise UsageError(f"say what to do, {f'did you mean {meant}?' if meant else 'for example --parse'}")
     mode = modes[0]
     if flags.get("--queue") == "":
         raise UsageError("--queue needs the name of a queue")

@@ -24,10 +24,10 @@ class Judge:
     """Runs Dags with `dag.test()` in the background.
 
     :param home: an empty folder, to be AIRFLOW_HOME
-    :param cases: Dag files, ids of Dags in them, and the configuration of their run
+    :param cases: Dag files, ids of Dags in them, and whether their run has a logical date
     """
 
-    def __init__(self, home: Path, cases: Sequence[tuple[Path, str, dict[str, Any]]]) -> None:
+    def __init__(self, home: Path, cases: Sequence[tuple[Path, str, bool]]) -> None:
         self.out, self.log = home / "out", home / "log"
         self.out.touch()
         bundles = [
@@ -73,7 +73,7 @@ class Judge:
         self.process.wait()
 
 
-def main(out: str, cases: list[tuple[str, str, dict[str, Any]]]) -> None:
+def main(out: str, cases: list[tuple[str, str, bool]]) -> None:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.sdk.exceptions import ParamValidationError
@@ -88,16 +88,16 @@ def main(out: str, cases: list[tuple[str, str, dict[str, Any]]]) -> None:
         bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
         sync_bag_to_db(bag, bundle.name, bundle.version)
         dags.update(((str(bundle.path), dag_id), dag) for dag_id, dag in bag.dags.items())
-    for file, dag_id, conf in cases:
+    for file, dag_id, dated in cases:
         try:
-            found = outcome(dags[file, dag_id], conf)
+            found = outcome(dags[file, dag_id], dated)
         except ParamValidationError as error:
             found = {"refused": str(error)}
         with open(out, "a") as lines:
             lines.write(json.dumps({"dag_id": dag_id, **found}) + "\n")
 
 
-def outcome(dag: Any, conf: dict[str, Any]) -> dict[str, Any]:
+def outcome(dag: Any, dated: bool) -> dict[str, Any]:
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
     from airflow.sdk import timezone
@@ -105,7 +105,7 @@ def outcome(dag: Any, conf: dict[str, Any]) -> dict[str, Any]:
     from sqlalchemy import select
 
     date = timezone.parse(LOGICAL_DATE)
-    run = dag.test(logical_date=date, run_after=date, run_conf=conf)
+    run = dag.test(logical_date=date if dated else None, run_after=date)
     with create_session() as session:
         tis = session.scalars(select(TaskInstance).where(TaskInstance.dag_id == dag.dag_id))
         states = {f"{ti.task_id}[{ti.map_index}]": ti.state for ti in tis}

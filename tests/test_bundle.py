@@ -448,6 +448,30 @@ def test_a_wrong_dag_file_is_refused_with_file_and_line(tmp_path: Path, files: d
         assert part in out, out
 
 
+@pytest.mark.parametrize(
+    ("words", "variables", "said"),
+    [
+        (["bundle"], {"EXLUDE": "private"}, "make has no variable EXLUDE here, did you mean 'EXCLUDE'?"),
+        (["install"], {"BUNDELS": "/opt"}, "make has no variable BUNDELS here, did you mean 'BUNDLES'?"),
+        (["bundle"], {"DAG": "etl.txt"}, "etl.txt: Airflow reads a Dag file only when its name ends in .py"),
+        (["bundel"], {}, "there is no target or file 'bundel'; make help lists the targets"),
+        (["bundle"], {"PYTHON": "python3.99"}, "PYTHON=python3.99: there is no such program"),
+        # What is not like any of ours may be somebody else's.
+        (["bundle"], {"STAGE": "test"}, "which Dag file? make bundle DAG=my_dag.py"),
+    ],
+)
+def test_a_wrong_word_for_make_is_told_what_is_wrong(
+    tmp_path: Path, words: list[str], variables: dict[str, str], said: str
+) -> None:
+    dag = write_project(tmp_path, {"etl.py": dag_text("etl"), "etl.txt": dag_text("etl")}) / "etl.py"
+    needed = {"DAG": str(dag)} if words == ["bundle"] and "STAGE" not in variables else {}
+    # Of the two PYTHON on the command line the last one counts.
+    done = make(*words, cwd=tmp_path, **{**needed, "OUT": str(tmp_path / "out"), **variables})
+    assert done.returncode != 0
+    assert said in done.stdout and "Traceback" not in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_files_with_one_dag_id_are_refused(tmp_path: Path) -> None:
     write_project(tmp_path / "dags", {"a.py": dag_text("same"), "b.py": dag_text("same")})
     said = refuse(tmp_path / "dags" / "a.py", tmp_path / "dags" / "b.py", out=tmp_path / "bundles" / "x")

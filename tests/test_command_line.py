@@ -350,6 +350,8 @@ def test_a_completion_script_is_one_the_shell_can_read(etl: Path, tmp_path: Path
         (["--doktor"], "did you mean '--doctor'?"),
         (["--grpah", "etl"], "did you mean '--graph'?"),
         ([], "say what to do"),
+        (["parse"], "did you mean --parse?"),
+        (["pools"], "say what to do, for example --parse"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_one_line_usage_and_exit_2(

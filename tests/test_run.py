@@ -118,7 +118,7 @@ def test_the_module_runs_a_dag_file_as_a_bundle_does(program: list[str]) -> None
 def test_what_was_not_given_is_named_at_the_end(run: Runs) -> None:
     done = run("secrets", plain=True)
     assert done.code == 1
-    assert "not given: connection store; give it with --conn ID=URI" in done.out
+    assert "not given: connection store; give it with --conn store=URI" in done.out
 
 
 def test_params_are_checked_before_anything_starts(run: Runs) -> None:
@@ -226,7 +226,7 @@ def test_a_pool_limits_what_runs_at_once_when_its_slots_are_given(run: Runs) -> 
 
 def test_dags_that_an_updated_asset_would_start_are_named(run: Runs) -> None:
     done = run("updates", plain=True)
-    assert "assets updated: shelf; that would start follows in Airflow; here: --run follows" in done.out
+    assert "assets updated: shelf\n  in Airflow that starts Dag follows; here it runs by --run follows" in done.out
 
 
 @pytest.mark.only("bundle")
@@ -339,6 +339,10 @@ def test_on_a_terminal_each_task_has_a_row_that_is_redrawn(program: list[str]) -
     assert "\x1b[J" in screen
     assert "square [2]" in screen and "\x1b[32msuccess" in screen
     assert "square[0] | " not in screen
+    failed, code = on_a_terminal([*program, "--run", "bad"])
+    assert code == 1
+    # Of a line that is cut to its place, no half of a colour is left.
+    assert "ERROR Task failed" in failed and " [31m" not in failed
     plain, code = on_a_terminal([*program, "--run", "mapped"], NO_COLOR="1")
     assert code == 0
     assert "\x1b[32m" not in plain
@@ -370,8 +374,11 @@ def on_a_terminal(command: list[str], **changes: str) -> tuple[str, int]:
 OWN = (
     "run_rules run_random_0 run_random_1 run_random_2 run_random_3 run_random_4 run_random_5 run_setup_good "
     "run_setup_fails run_setup_skips run_work_fails run_teardown_fails run_teardown_fails_the_run run_setup_scopes "
-    "run_mapped run_mapped_groups run_branches run_fail_fast run_again run_state"
+    "run_mapped run_mapped_groups run_branches run_fail_fast run_again run_state run_pools run_from_trigger "
+    "run_deadline run_without_date"
 ).split()
+# Flags that a Dag of ours is run with.
+FLAGS = {"run_without_date": ["--logical-date", "none"], "run_pools": ["--pool", "lane=2"]}
 # Example Dags of Airflow's that need no outside service, and in which nothing is random or the time of day.
 EXAMPLES = {
     "asset_alias_example_alias_producer": "example_asset_alias",
@@ -401,7 +408,8 @@ def judge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """`dag.test()` of all Dags that this session compares, at work while ours run."""
     pytest.importorskip("airflow.sdk", reason="apache-airflow is not installed")
     items = [item for item in request.session.items if item.originalname == "test_a_run_ends_as_dag_test_ends_it"]
-    cases = [(file_of(item.callspec.params["file"]), item.callspec.params["dag_id"], {}) for item in items]
+    named = [(item.callspec.params["file"], item.callspec.params["dag_id"]) for item in items]
+    cases = [(file_of(file), dag_id, "--logical-date" not in FLAGS.get(dag_id, ())) for file, dag_id in named]
     judge = dag_test.Judge(tmp_path_factory.mktemp("judge"), cases)
     yield judge
     judge.stop()
@@ -411,7 +419,9 @@ def judge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_a_run_ends_as_dag_test_ends_it(judge: dag_test.Judge, program: list[str], file: str, dag_id: str) -> None:
     # The bundle holds our own; what the examples import is in this environment.
     command = program if file == "runs" else from_source(file_of(file))
-    flags = ["--run", dag_id, "--json", "--logical-date", dag_test.LOGICAL_DATE, "--run-id", dag_test.RUN_ID]
+    flags = ["--run", dag_id, "--json", "--run-id", dag_test.RUN_ID, *FLAGS.get(dag_id, ())]
+    if "--logical-date" not in flags:
+        flags += ["--logical-date", dag_test.LOGICAL_DATE]
     done = subprocess.run([*command, *flags], capture_output=True, text=True, env=environment(), timeout=300)
     ours, real = json.loads(done.stdout or "{}"), judge.verdict(dag_id)
     states = {f"{each['task_id']}[{each['map_index']}]": each["state"] for each in ours["tasks"]}

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
 from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import (
     DAG,
     Asset,
+    AsyncCallback,
+    BaseOperator,
+    DeadlineAlert,
+    DeadlineReference,
     Param,
     TaskGroup,
     Variable,
@@ -23,6 +28,7 @@ from airflow.sdk import (
     teardown,
 )
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.triggers.base import StartTriggerArgs
 
 START = datetime(2026, 1, 1)
 RULES = (
@@ -282,9 +288,77 @@ with DAG("run_state", schedule=None, start_date=START, params={"name": Param("Ad
         return {"one": 1, "two": [2]}
 
     publish() >> read()
+    @task.bash
+    def says(word):
+        return f"echo {word} {{{{ word }}}}"
+
+    says(word="again")
     outputs = several()
     take(outputs["one"], outputs["two"])
     # A template makes no edge.
     outputs >> take.override(task_id="templated")(
         "{{ params.name }} {{ ti.xcom_pull('several', key='one') }} {{ run_id }}"
     )
+
+with DAG("run_pools", schedule=None, start_date=START, max_active_tasks=2):
+    for number, slots in enumerate((1, 2, 1)):
+        take.override(task_id=f"lane_{number}", pool="lane", pool_slots=slots, priority_weight=number)(number)
+    take.override(task_id="alone", pool="lane", max_active_tis_per_dagrun=1).expand(value=[1, 2])
+
+
+class Begins(BaseOperator):
+    """Where a scheduler starts it, it starts from its trigger; where none does, as in `dag.test()`, it defers to it."""
+
+    start_from_trigger = True
+    start_trigger_args = StartTriggerArgs(
+        trigger_cls="airflow.providers.standard.triggers.temporal.DateTimeTrigger",
+        trigger_kwargs={"moment": datetime(2026, 1, 1, tzinfo=timezone.utc)},
+        next_method="resume",
+    )
+
+    def execute(self, context):
+        self.defer(trigger=DateTimeTrigger(**self.start_trigger_args.trigger_kwargs), method_name="resume")
+
+    def resume(self, context, event=None):
+        return [str(event), context["ti"].try_number]
+
+
+with DAG("run_from_trigger", schedule=None, start_date=START):
+    take.override(task_id="after_begin")(Begins(task_id="begin").output)
+
+
+async def late(**kwargs):
+    pass
+
+
+with DAG(
+    "run_deadline",
+    schedule=None,
+    start_date=START,
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.FIXED_DATETIME(datetime(2020, 1, 1, tzinfo=timezone.utc)),
+        interval=timedelta(0),
+        callback=AsyncCallback("late_alerts.late"),
+    ),
+):
+    make("in_time", "ok") >> make("too_late", "fails")
+
+with DAG("run_without_date", schedule=[report], start_date=START, end_date=START):
+
+    @task
+    def names(own):
+        context = get_current_context()
+        run = context["dag_run"]
+        return {
+            "there": sorted(context),
+            "none": sorted(name for name, value in context.items() if value is None),
+            "run": [run.logical_date, run.data_interval_start, run.run_type],
+        }
+
+    @task
+    def events(triggering_asset_events):
+        return len(triggering_asset_events)
+
+    names(own=1), events()
+    TimeDeltaSensor(task_id="no_time", delta=timedelta(0))
+    make("has_ended", "ok", end_date=START)
