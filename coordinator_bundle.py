@@ -16043,6 +16043,24 @@ class _AssetAccessors:
     def __getitem__(self, key: Any) -> Any:
         raise NotImplementedError
 
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def keys(self) -> list[Any]:
+        return list(self)
+
+    def values(self) -> list[Any]:
+        return [self[key] for key in self]
+
+    def items(self) -> list[tuple[Any, Any]]:
+        return [(key, self[key]) for key in self]
+
 
 class OutletEventAccessor:
     """What a task says about the event of one outlet: `extra`, and for an alias the assets it stands for."""
@@ -16217,12 +16235,6 @@ class TriggeringAssetEventsAccessor(_AssetAccessors):
 
     def __getitem__(self, key: Any) -> list[Any]:
         return self._events[_asset_key(key)]
-
-    def items(self) -> list[tuple[Any, list[Any]]]:
-        return list(zip(self, self._events.values()))
-
-    def values(self) -> list[list[Any]]:
-        return list(self._events.values())
 
 
 # --- state stores -----------------------------------------------------------------------------------------------------

@@ -38,7 +38,9 @@ with DAG("parity_assets", schedule=[TABLE], start_date=datetime(2026, 1, 1), cat
     def extra(outlet_events=None):
         outlet_events[TABLE].extra = {"rows": 3}
         outlet_events[COPY].extra["rows"] = [1, {"deep": None}]
-        return [len(outlet_events), sorted(each.name for each in outlet_events), outlet_events[TABLE].extra]
+        views = [len(list(view())) for view in (outlet_events.keys, outlet_events.values, outlet_events.items)]
+        views.append(outlet_events.get(TABLE).extra)
+        return [len(outlet_events), sorted(each.name for each in outlet_events), outlet_events[TABLE].extra, views]
 
     @task(outlets=[TABLE, COPY])
     def extra_by_reference(outlet_events=None):

@@ -320,7 +320,7 @@ def parity_calls():
             [ti.dag_id, ti.task_id, ti.run_id, ti.try_number, ti.map_index, ti.max_tries, ti.is_mapped, ti.state.value],
             [dag_run.dag_id, dag_run.run_id, dag_run.conf, dag_run.run_type.value, dag_run.state],
             [ti.log_url, ti.mark_success_url, ti.task.task_id, ti.task.dag.dag_id, task_reschedule_count],
-            sorted(key for key in context if key not in ("templates_dict", "conn", "macros")),
+            sorted(key for key in context if key not in ("conn", "macros")),
             [ti.hostname is None, ti.start_date is None, ti.end_date, ti.rendered_map_index],
         ]
 
