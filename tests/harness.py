@@ -897,7 +897,7 @@ def environment(values: dict[str, str | None]) -> Iterator[None]:
 
 
 def routing(
-    bundle_dir: Path | None, dags_dir: Path, queue: str = QUEUE, startup_timeout: float = 10.0
+    bundle_dir: Path | None, dags_dir: Path, queue: str = QUEUE, startup_timeout: float = 30.0
 ) -> dict[str, str | None]:
     """Airflow's configuration for one run, as environment variables: the Dag folder, the queue that goes to bundles."""
     local = "airflow.dag_processing.bundles.local.LocalDagBundle"
@@ -962,7 +962,7 @@ def run_task(
     next_kwargs: dict[str, Any] | None = None,
     queue: str = QUEUE,
     env: dict[str, str | None] | None = None,
-    startup_timeout: float = 10.0,
+    startup_timeout: float = 30.0,
     during: Callable[[ExecutionAPI], None] | None = None,
 ) -> Result:
     """Run one task instance to its end and say how it ended.
