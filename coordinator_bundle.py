@@ -19795,6 +19795,11 @@ def build_main(install: str | None = None, unpack: bool = False) -> int:
     except KeyboardInterrupt:
         print("error: interrupted; nothing was written", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever reads what is said has gone; what is left in the buffer would raise once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        print("error: standard output was closed, so the build has ended", file=sys.stderr)
+        return 1
 
 
 def install_main() -> int:

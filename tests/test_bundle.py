@@ -472,6 +472,20 @@ def test_a_wrong_word_for_make_is_told_what_is_wrong(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_build_whose_output_nobody_reads_ends_in_one_line(tmp_path: Path) -> None:
+    dag = write_project(tmp_path, {"etl.py": dag_text("etl")}) / "etl.py"
+    command = ["make", "-s", "-f", str(building.REPO / "Makefile"), "bundle", f"PYTHON={sys.executable}", f"DAG={dag}"]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command.append(f"OUT={tmp_path / 'out' / 'etl'}")
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, env=building.environment())
+    os.close(write_end)
+    assert done.returncode != 0
+    assert "error: standard output was closed, so the build has ended" in done.stderr
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert not (tmp_path / "out" / "etl").exists()
+
+
 def test_two_files_with_one_dag_id_are_refused(tmp_path: Path) -> None:
     write_project(tmp_path / "dags", {"a.py": dag_text("same"), "b.py": dag_text("same")})
     said = refuse(tmp_path / "dags" / "a.py", tmp_path / "dags" / "b.py", out=tmp_path / "bundles" / "x")
