@@ -20722,6 +20722,8 @@ _LOCAL_FAILED = frozenset({"failed", "upstream_failed"})
 LOCAL_DELAY = 0.5
 # Seconds from SIGTERM to SIGKILL, as Airflow's supervisor leaves a task.
 LOCAL_GRACE = 5.0
+# Seconds in which the same signal once more is the same one.
+LOCAL_ECHO = 0.5
 
 
 class LocalInstance:
@@ -22002,6 +22004,7 @@ class LocalSupervisor:
         self.fired: list[tuple[LocalInstance, int, Any]] = []
         self.questions = LocalQuestions(self, replies or {})
         self.signals: list[int] = []
+        self.signals_at: dict[int, float] = {}  # when each has last come
         self.interrupted = 0
         self.killing: float | None = None
         self.wake_read, self.wake_write = os.pipe()
@@ -22055,6 +22058,11 @@ class LocalSupervisor:
             current.data(events)
 
     def _on_signal(self, number: int, frame: Any) -> None:
+        # One Ctrl-C comes twice to a bundle: from the terminal, and passed on by its bootloader.
+        now = time.monotonic()
+        if now - self.signals_at.get(number, -1.0) < LOCAL_ECHO:
+            return
+        self.signals_at[number] = now
         if self.signals and number == 2:
             raise KeyboardInterrupt  # The loop does not come round: a callback of the Dag holds it up.
         self.signals.append(number)
@@ -23009,7 +23017,9 @@ class LiveView(LocalView):
         try:
             columns, height = os.get_terminal_size(1)
         except OSError:
-            columns, height = 80, 24
+            columns = height = 0
+        # Some terminals do not say how large they are.
+        columns, height = columns or 80, height or 24
         lines: list[str] = []
         for run in self.runs:
             lines += self._lines(run, columns, max(3, (height - 1) // len(self.runs) - 2))
@@ -23132,6 +23142,8 @@ def run_command(parsed: Arguments, files: DagFiles) -> LocalResult:
     if only is not None:
         _check_mapping(first, dag.get_task(only), map_index)
     view = _make_view("--json" in flags)
+    if only is not None:
+        _note_missing_results(view, first, dag.get_task(only))
     unlimited = dict.fromkeys(each.pool for each in dag.tasks if each.pool not in ("default_pool", *pools))
     for name in unlimited:
         view.say(
@@ -23346,6 +23358,15 @@ def _check_mapping(run: LocalRun, task: Any, map_index: int | None) -> None:
         raise UsageError(f"{task.task_id!r} is mapped over results that are not there; give them: {wanted}")
     if map_index is not None and map_index >= count:
         raise UsageError(f"--map-index {map_index}: {task.task_id!r} has {count} instances, numbered from 0")
+
+
+def _note_missing_results(view: LocalView, run: LocalRun, task: Any) -> None:
+    """Say which results of others a task that runs alone will not find."""
+    fields = [] if task.is_mapped else [getattr(task, name, None) for name in task.template_fields]
+    for operator, key in dict.fromkeys(XComArg.iter_xcom_references(fields)):
+        if (run.dag.dag_id, run.run_id, operator.task_id, key) not in run.store.xcoms:
+            place = operator.task_id if key == XCOM_RETURN_KEY else f"{operator.task_id}.{key}"
+            view.say(f"{task.task_id} reads {place}, which is not there; give it with --xcom {place}=JSON")
 
 
 def _take_variables(store: LocalStore, flags: Mapping[str, Any]) -> None:
@@ -25876,6 +25897,11 @@ def main(arguments: Sequence[str]) -> int:
     except BundleError as error:
         print(f"{_program()}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        if any(argument.startswith(("--comm", "--stdio")) for argument in arguments):
+            raise  # The log of a task tells where.
+        print(f"{_program()}: interrupted", file=sys.stderr)
+        return 130
     except OSError as error:
         # What is left in the buffer would raise once more at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -167,7 +167,10 @@ def test_one_task_runs_with_the_results_it_is_given(run: Runs) -> None:
     assert one.states == {"square": {"0": "success", "1": "success", "2": "success"}}
     index = run("mapped", "--task", "square", "--xcom", "numbers.return_value=[5, 6, 7]", "--map-index", "1")
     assert index.result("square", 1) == 36 and len(index.report["tasks"]) == 1
-    assert run("mapped", "--task", "total", "--xcom", "square=[1, 2, 3]").result("total") == 6
+    given = run("mapped", "--task", "total", "--xcom", "square=[1, 2, 3]")
+    assert given.result("total") == 6 and "is not there" not in given.err
+    missing = "total reads square, which is not there; give it with --xcom square=JSON"
+    assert missing in run("mapped", "--task", "total").err
 
 
 def test_retries_do_not_wait_as_long_as_the_dag_says(run: Runs) -> None:
@@ -294,6 +297,27 @@ def test_ended_from_outside_it_ends_its_tasks_and_leaves_nothing(
     assert any(line.split()[:3] == ["after_sleep", "not", "run"] for line in rest.splitlines()), rest
     assert not is_alive(task_pid(seen))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_on_a_terminal_ends_a_run_as_one_signal_though_it_comes_twice(program: list[str]) -> None:
+    import pty
+
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execvpe(program[0], [*program, "--run", "sleepy"], environment(TERM="xterm"))
+    seen = ""
+    while True:
+        try:
+            data = os.read(terminal, 65536).decode(errors="replace")
+        except OSError:
+            break  # The terminal is nobody's any more.
+        if "still asleep" in data and "still asleep" not in seen:
+            os.write(terminal, b"\x03")
+        seen += data
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130, seen
+    assert "ending the tasks; once more ends them at once" in seen and "sleepy: " in seen and "interrupted" in seen
+    assert "KeyboardInterrupt" not in seen
 
 
 def test_when_nobody_reads_any_more_it_ends_its_tasks_and_leaves_nothing(program: list[str], tmp_path: Path) -> None:
