@@ -85,7 +85,7 @@ def global_value(name: str) -> Any:
 # the program is loaded (build_spec.spec), so that the split costs little, and it uses nothing of the rest.
 
 _MARK = ".coordinator_bundle"
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _RLIMIT_CORE = 1, 4, 36, 4
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _RLIMIT_CORE, _MADV_DONTNEED = 1, 4, 36, 4, 4
 # Real-time signals for the keeper: its parent has ended; the supervisor has the outcome; the task was told to end; the
 # supervisor has found out who has dialled.
 _PARENT_GONE, _OUTCOME_DELIVERED, _TERMINATED, _RECOGNISED = 64, 63, 62, 61
@@ -122,6 +122,26 @@ def forbid_core(pid: int) -> None:
 
         prlimit = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prlimit")  # type: ignore[arg-type]
         _ctypes.call_function(prlimit, (pid, _RLIMIT_CORE, bytes(16), None))
+    except (ImportError, OSError):
+        pass
+
+
+def forget_relocations() -> None:
+    """Give back what the dynamic linker has read of libpython to load it, a seventh of what the keeper would hold."""
+    try:
+        import _ctypes
+
+        class Address(_ctypes._SimpleCData):  # type: ignore[misc, name-defined]
+            _type_ = "P"
+
+        with open("/proc/self/maps") as maps:
+            for line in maps:
+                span, access, offset, *_ = line.split()
+                # It begins with what is only read, so that reading it once more yields the same.
+                if "/libpython" in line and access == "r--p" and not int(offset, 16):
+                    start, end = (int(number, 16) for number in span.split("-"))
+                    advise = _ctypes.dlsym(_ctypes.dlopen(None, 0), "madvise")  # type: ignore[arg-type]
+                    _ctypes.call_function(advise, (Address(start), Address(end - start), _MADV_DONTNEED))
     except (ImportError, OSError):
         pass
 
@@ -266,6 +286,7 @@ class _Keeper:
             os.setpgid(0, 0)
         told = process_control(_PR_SET_PDEATHSIG, _PARENT_GONE)
         process_control(_PR_SET_CHILD_SUBREAPER, 1)
+        forget_relocations()
         if not _dialled:
             hide_memory()
         if self.folder is not None and self.parent is not None:
@@ -505,6 +526,13 @@ def begin_bundle() -> None:
             os._exit(0)
         except OSError:
             pass  # The command line tells of it.
+    archive = sys.modules["pyimod02_importers"].pyz_archive
+    try:
+        if os.path.samefile("/proc/self/exe", archive._filename):
+            # What is imported later comes from this very file, whatever is installed in its place while the task runs.
+            archive._filename = "/proc/self/exe"
+    except OSError:
+        pass
     folder: str = sys._MEIPASS  # type: ignore[attr-defined]
     # Neither an installed bundle nor a process that a bundle has started has a bootloader above it.
     owned = os.path.basename(folder).startswith("_MEI") and os.environ.get("_COORDINATOR_BUNDLE_FOLDER") != folder
@@ -18610,7 +18638,8 @@ class _PackedExtensions:
         offset, length, compressed = self.entries[file]
         os.makedirs(os.path.dirname(destination), exist_ok=True)
         temporary = f"{destination}.{os.getpid()}.{_thread.get_ident()}"
-        with open(sys.executable, "rb") as archive, open(temporary, "wb") as out:
+        bundle: str = sys.modules["pyimod02_importers"].pyz_archive._filename
+        with open(bundle, "rb") as archive, open(temporary, "wb") as out:
             archive.seek(offset)
             if compressed:
                 import zlib
@@ -18634,7 +18663,7 @@ class _PackedExtensions:
         import struct
 
         modules = sys.modules["pyimod02_importers"].pyz_archive
-        with open(sys.executable, "rb") as file:
+        with open(modules._filename, "rb") as file:
             # The archive of modules is the last entry and ends with a table of its own; ours follows, then the cookie.
             file.seek(modules._start_offset + 8)
             file.seek(modules._start_offset + struct.unpack("!i", file.read(4))[0])
@@ -20223,6 +20252,8 @@ def _member_group(name: str, kind: str, project: dict[str, Any]) -> str:
         return "files beside the Dag file"
     if kind == "module":
         top = name.partition(".")[0]
+        if " " in top:
+            return "the interpreter and coordinator_bundle"
     else:
         top = name.partition(os.sep)[0].partition(".")[0]
         if top.startswith("libpython") or top == "coordinator_bundle":
@@ -20554,57 +20585,84 @@ def program_head(text: str) -> tuple[str, str]:
     return "\n".join(head) + "\n", "\n".join(lines) + "\n"
 
 
-# Sections whose definitions few tasks use: they lie compressed in the program, which makes it smaller in memory too.
-_SELDOM_USED = (
-    "assets at run time",
-    "what a bundle does not have",
-    "configuration, exceptions and tools",
-    "smaller parts of airflow.sdk",
-    "partitions and timetables of the author's own",
-    "@asset",
-    "ObjectStoragePath",
-    "triggers",
-    "hooks of the standard provider",
-    "operators of the standard provider",
-    "sensors of the standard provider",
-    "state stores",
-    "timetables",
-    "Packing",
+# What a task of a plain TaskFlow Dag uses of the program, in memory when it starts; the rest lies compressed in
+# the archive, section by section. A name too few here costs tasks a millisecond, one too many costs memory.
+# tests/test_packing.py says when the list is out of date.
+USED_BY_EVERY_TASK = frozenset(
+    """
+AbstractOperator AirflowModules ArgNotSet Arguments Asset AssetAccessControl AssetAlias AssetEventDagRunReference
+AssetNameRef AssetProfile AssetRef AssetUniqueKey AssetUriRef BaseAsset BaseAsyncOperator BaseOperator BaseTimetable
+BaseXCom BundleInfo Connection ConnectionAccessor ConnectionResponse ConnectionResult Context ContextWrapper
+CronTriggerTimetable DAG DAGNode DagBag DagContext DagFile DagFileParseRequest DagFiles DagRun DagRunState DagRunType
+Dataset DecoratedOperator DependencyMixin DictOfListsExpandInput Enumeration ErrorResponse FrameReader GetConnection
+GetVariable GetXCom LogChannel MacrosAccessor MappedTaskGroup Metadata Model NullTimetable Outcome OutletEventAccessors
+Param ParamsDict ParsingContext PlainXComArg PythonOperator Record ResolveMixin RuntimeTaskInstance SetDuringExecution
+SetRenderedFields SetXCom SetupTeardownContext Signature StartupDetails SucceedTask SupervisorClient TIRunContext Tagged
+TaskDecoratorCollection TaskGroup TaskGroupContext TaskInstance TaskInstanceState TaskRunner TaskRunnerMarker
+TaskStateStoreAccessor Transport TriggerRule ValueTypes Variable VariableAccessor VariableResponse VariableResult
+WeightRule XComArg XComResult _AssetAccessors _AttachingLoader _CronTimetable _EnumerationType _LateHooks _LazyValue
+_LoggingImport _PackedExtensions _PlaceholderModule _PythonDecoratedOperator _TaskDecorator _add_mask _adopt_listeners
+_airflow_home _apply_defaults _as_list _as_timedelta _as_trigger_rule _caller _check_any _check_bool _check_datetime
+_check_float _check_int _check_json _check_path _check_str _check_timedelta _check_tree _check_uuid _check_value_depth
+_checked _class_of_dag_file _compile _compile_one _compile_union _configured _create_timetable _dag_file_of_airflow
+_dag_files _decode _default_retry_delay _dict_of _dispatch _dump _encode _exit_now _fields_of _fill _find_place
+_forward_operators _get_variable _infers_multiple_outputs _is_key _json_string _json_string_encoder _list_of
+_load_msgpack _member_of _merged_default_args _merged_params _name_class_for _nested _no_interval _one_of _optional_map
+_or_null _pack _pack_unusual _parse_retries _plan _read _read_collection _read_dataframe _read_date _read_datetime
+_read_decimal _read_exception _read_foreign _read_markdown _read_numpy _read_relativedelta _read_timedelta
+_read_timezone _read_uuid _read_value _read_value_dict _read_value_items _refuse_extension _register_record _rendered
+_run_under_supervisor _shown_field _sort_out_the_rest _split _tell_listeners _text _timestamp _trace_context
+_write_collection _write_dataframe _write_date _write_datetime _write_decimal _write_numpy_bool _write_numpy_float
+_write_numpy_int _write_timedelta _write_timezone _write_uuid _write_value _write_value_dict _write_value_list
+adopt_deployment airflow_name ask ask_or_raise attach_logging call_with_outlets capture_logging check_drift
+check_impersonation context_to_airflow_vars convert_to_utc dag decode_message decode_response deserialize_value
+determine_kwargs encode_request family frozen_dag_code get_current_context get_unique_task_id global_value has_global
+is_arg_set is_async_callable is_definition log_event log_json main parse_address placeholder_tasks
+prepare_frozen_imports process_params redact register_value_type rendered_fields restore_environment serialize_value
+serve should_hide_value_for_key task_decorator_factory timezone_from_data utcnow validate_key
+""".split()
 )
 _QUICK_PROGRAM = """\
 def _start(space):
-    import _thread, builtins, gc, marshal
+    import _thread, builtins, gc, marshal, sys
 
     class Definitions(dict):
-        apart = {apart!r}
+        apart = {seldom!r}
 
         def __missing__(self, name):
             with lock:
                 if name not in space:
-                    code = self.apart[name]
-                    if code[0] == 120:
-                        import zlib
-
-                        code = zlib.decompress(code)
+                    code = apart[name]
+                    if isinstance(code, str):
+                        exec(extract(code), store)
+                        code = apart[name]
                     exec(marshal.loads(code), space)
+                    # It is a good part of what a task has in memory.
+                    apart[name] = None
             return space[name]
 
     gc.disable()
     lock = _thread.RLock()
+    extract = sys.modules["pyimod02_importers"].pyz_archive.extract
+    apart = Definitions.apart
+    store = dict(apart=apart)
+    exec(extract({at_once!r}), store)
     space["__builtins__"] = definitions = Definitions(vars(builtins))
     space["__all__"] = {names!r}
     for name in {builtins!r}:
         space[name] = definitions[name]
-    exec(marshal.loads({rest!r}), space)
+    exec(marshal.loads(store.pop("rest")), space)
 
 _start(globals())
 """
+# The module of the archive that a program begins with; stored as it is, because every start reads it.
+AT_ONCE = "definitions at once"
 
 
-def quick_program(text: str) -> str:
+def quick_program(text: str) -> tuple[str, dict[str, str]]:
     """
     Return the text of a program that does what *text*, this module's, does, and makes each of its functions and classes
-    only when the name is first looked up.
+    only when the name is first looked up; and by name the texts of the modules that hold them.
 
     Making them all, most of them for nothing, would be a third of a task's start. It is done without a mark in the
     module: Python looks for a global name among the builtins when the module has none, and here those are a dictionary
@@ -20616,27 +20674,27 @@ def quick_program(text: str) -> str:
     import ast
     import builtins
     import marshal
-    import zlib
 
     def code(*body: ast.stmt) -> bytes:
         flags = __future__.annotations.compiler_flag
         module = ast.fix_missing_locations(ast.Module(list(body), []))
         return marshal.dumps(compile(module, "coordinator_bundle.py", "exec", flags, dont_inherit=True, optimize=2))
 
-    def apart_code(node: ast.stmt) -> bytes:
+    def keep_apart(node: ast.FunctionDef | ast.ClassDef) -> None:
         title = max((number, title) for number, title in headings if number < node.lineno)[1]
-        return zlib.compress(code(node), 9) if title in _SELDOM_USED else code(node)
+        group = AT_ONCE if node.name in USED_BY_EVERY_TASK else f"definitions of {title}"
+        apart.setdefault(group, {})[node.name] = code(node)
 
     lines = text.splitlines()
     headings = [(0, "")]
     for number, line in enumerate(lines):
-        if line.startswith("# ---") or number and lines[number - 1] == _BANNER and line.startswith("# "):
+        if line.startswith("# ---") or line.startswith("# ") and lines[number - 1] == _BANNER == lines[number + 1]:
             headings.append((number, line[2:].strip("- ").partition(":")[0]))
     tree = ast.parse(text)
     everything = list(ast.walk(tree))
     # Each name as often as something at the top of the module, or a `global` statement, binds it.
     bound = [name for node in everything if isinstance(node, ast.Global) for name in node.names]
-    apart: dict[str, bytes] = {}
+    apart: dict[str, dict[str, bytes]] = {}
     rest: list[ast.stmt] = []
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -20650,21 +20708,24 @@ def quick_program(text: str) -> str:
         if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or bound.count(node.name) > 1:
             rest.append(node)
         elif not node.decorator_list:
-            apart[node.name] = apart_code(node)
+            keep_apart(node)
         elif ast.unparse(node.decorator_list[0]).startswith("family("):
             # The table of a family is needed at once, its function by whoever asks for one of the names.
             later = ast.parse(f"lambda: {node.name}()", mode="eval").body
             rest.append(ast.copy_location(ast.Expr(ast.Call(node.decorator_list.pop(), [later], [])), node))
-            apart[node.name] = apart_code(node)
+            keep_apart(node)
         else:
             rest.append(node)
     used = {node.id for node in everything if isinstance(node, ast.Name)} & set(vars(builtins)) - set(bound)
-    return _QUICK_PROGRAM.format(
-        apart=apart,
+    groups = {group: f"apart.update({codes!r})\n" for group, codes in apart.items()}
+    groups[AT_ONCE] = f"rest = {code(*rest)!r}\n" + groups.get(AT_ONCE, "")
+    program = _QUICK_PROGRAM.format(
+        at_once=AT_ONCE,
+        seldom={name: group for group, codes in apart.items() if group != AT_ONCE for name in codes},
         builtins=sorted(name for name in used if not name.startswith("_")),
         names=sorted(name for name in set(bound) if not name.startswith("_")),
-        rest=code(*rest),
     )
+    return program, groups
 
 
 def plan_for_spec(here: str) -> dict[str, Any]:

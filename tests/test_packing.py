@@ -729,6 +729,12 @@ def test_what_is_left_out_of_a_frozen_program_is_not_used_in_it() -> None:
             assert not used & gone, name
 
 
+def test_what_every_task_uses_is_there() -> None:
+    program, _ = cb.program_parts(Path(cb.__file__).read_text())
+    gone = sorted(cb.USED_BY_EVERY_TASK - names_declared(program))
+    assert not gone, f"remove from USED_BY_EVERY_TASK: {' '.join(gone)}"
+
+
 def test_line_numbers_stay_when_sections_are_cut_out() -> None:
     lines = Path(cb.__file__).read_text().splitlines()
     program, apart = cb.program_parts("\n".join(lines) + "\n")

@@ -20,6 +20,8 @@ import survival
 from survival import PLACES, POINTS, SIGNALS, check_nothing_left, eventually, extractions, running
 from test_runner import pack
 
+import coordinator_bundle as cb
+
 pytestmark = pytest.mark.only("bundle")
 
 
@@ -38,6 +40,24 @@ def test_a_signal_at_any_point_of_a_life_is_told_truly_and_leaves_nothing(
     # One signal to one process at each point; `make soak` sends every signal to every process.
     point, place, number = POINTS[index], PLACES[index % 3], SIGNALS[(index // 3 + index) % 3]
     survival.strike_and_clear(bundle, folder, point, place, number)
+
+
+def test_a_task_whose_bundle_is_replaced_goes_on_with_the_one_it_was_started_from(bundle: Path, folder: Path) -> None:
+    own = Path(shutil.copy(bundle, folder / "own"))
+    with running(own, "loses_its_bundle", folder) as run:
+        run.accept().start().serve()
+        assert (run.code, run.outcomes) == (0, ["TaskState"]), run.everything()
+        assert "skipped after 0.3" in run.everything()
+    own.unlink()
+
+
+def test_what_a_start_uses_is_what_the_build_takes_for_it(bundle: Path, folder: Path) -> None:
+    with running(bundle, "tells_what_it_has_used", folder) as run:
+        run.accept().start().serve()
+    used = set(next(line for line in run.text.splitlines() if line.startswith("made: ")).split()[1:])
+    assert len(used) > 100
+    missing = sorted(used - cb.USED_BY_EVERY_TASK)
+    assert len(missing) < 20, f"add to USED_BY_EVERY_TASK: {' '.join(missing)}"
 
 
 def test_a_supervisor_that_dies_ends_the_task_whatever_it_does(bundle: Path, folder: Path) -> None:

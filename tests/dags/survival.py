@@ -35,6 +35,32 @@ if os.environ.get("SLEEP_AT_IMPORT") and "unusual" in __name__:
         time.sleep(600)
 
 
+# --- by itself
+
+
+@one
+def tells_what_it_has_used():
+    apart = vars(sys.modules["__main__"])["__builtins__"].apart
+    print("made:", *(name for name, code in apart.items() if code is None))
+
+
+@one
+def loses_its_bundle():
+    """Another version is installed while the task runs."""
+    with open(sys.executable + ".new", "w") as file:
+        file.write("another version")
+    os.replace(sys.executable + ".new", sys.executable)
+    import ctypes
+    import decimal
+    import difflib
+
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    assert ctypes.CDLL(None).getpid() == os.getpid()
+    close = difflib.get_close_matches("skiped", ["skipped", "failed"])
+    raise AirflowSkipException(f"{close[0]} after {decimal.Decimal('0.1') * 3}")
+
+
 # --- in the middle of something
 
 
