@@ -168,7 +168,8 @@ def dial_early() -> None:
 
     The supervisor looks for the owner of each connection in one process after the other, beginning with the one that
     it has started, and that takes it longer than loading takes this one. Until it has sent its first message, the
-    keeper holds the connections too: it comes before the task. What is no plain address is left to the command line.
+    keeper holds the connections too: it comes before the task. What is no plain address of this machine is left to the
+    command line.
     """
     import _socket
 
@@ -176,7 +177,8 @@ def dial_early() -> None:
         for argument in sys.argv[1:]:
             flag, _, address = argument.partition("=")
             host, _, port = address.rpartition(":")
-            if flag in ("--comm", "--logs") and flag not in _dialled and host.replace(".", "").isdigit():
+            local = host.startswith("127.") and host.replace(".", "").isdigit()
+            if flag in ("--comm", "--logs") and flag not in _dialled and local:
                 sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
                 sock.connect((host, int(port)))
                 sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gc
 import hashlib
 import json
 import os
@@ -29,10 +30,20 @@ REPO = Path(__file__).resolve().parent.parent
 FUZZ = REPO / "build" / "fuzz"
 sys.path.insert(0, str(REPO))
 
-ATHERIS = None
+ATHERIS: Any = None
+HITS = bytearray(1 << 18)
 if __name__ == "__main__" and len(sys.argv) > 1:
     import atheris as ATHERIS
+    import atheris.instrument_bytecode as _instrument
 
+    # Atheris calls a function of C++ at each branch, which takes most of the time. Here a branch sets its byte instead,
+    # and each set byte becomes one such call when the input has been read.
+    def _mark_branch(self: Any, like: Any) -> list[Any]:
+        new = _instrument._generate_instruction
+        marked = [self._get_const(1), self._get_const(HITS), self._get_counter()]
+        return [*(new("LOAD_CONST", each, like) for each in marked), new("STORE_SUBSCR", None, like)]
+
+    _instrument.Instrumentor._generate_trace_branch_invocation = _mark_branch
     with ATHERIS.instrument_imports(include=["coordinator_bundle"]):
         import coordinator_bundle as cb
 else:
@@ -42,8 +53,9 @@ else:
 # floor is what an error costs that has come up through all of Python's recursion limit: a frame for each level.
 MEMORY_PER_BYTE = 120
 MEMORY_FLOOR = 4 << 20
-# Every so manieth input is watched for memory, which takes longer than the rest.
-MEMORY_EVERY = 64
+# Every so manieth input is watched for memory, or may be nested past every limit, which takes far longer than the rest.
+MEMORY_EVERY = 256
+DEEP_EVERY = 64
 # Seconds; a hang guard.
 INPUT_TIMEOUT = 20
 
@@ -149,6 +161,8 @@ NUMBERS = (0, 1, -1, 2, 253, 2**31, 2**53, 2**63 - 1, 2**64 - 1, -(2**63))
 FLOATS = (0.0, -0.0, 1.5, 1e18, -1e18, 1e308, float("inf"), float("nan"))
 # Past every limit of Python's own; `tests/test_hostile.py` goes far deeper, which would take a fuzzer's time.
 MOST_NESTED = 1100
+# Past the limits of what is not deep for a person; for all inputs but the deep ones.
+LESS_NESTED = 24
 
 
 class Built:
@@ -157,9 +171,11 @@ class Built:
     Each byte is an operation on a stack, some take the bytes behind them as operands. What is left on top is the value.
     """
 
-    def __init__(self, data: bytes, most: int = MOST_NESTED) -> None:
+    most = MOST_NESTED
+
+    def __init__(self, data: bytes, most: int | None = None) -> None:
         self.data = data
-        self.most = most
+        self.most = most or Built.most
         self.position = 0
         self.stack: list[Any] = []
         self.depth = 0
@@ -707,14 +723,23 @@ def fuzz(name: str, options: list[str]) -> None:
     def one(data: bytes) -> None:
         nonlocal count
         count += 1
+        Built.most = LESS_NESTED if count % DEEP_EVERY else MOST_NESTED
         check(name, data, memory=count % MEMORY_EVERY == 0)
+        place = find(1)
+        while place >= 0:
+            HITS[place] = 0
+            ATHERIS._trace_branch(place)
+            place = find(1, place)
 
     prepare()
+    # What is there now stays, and inputs leave no circles that are worth looking for often.
+    gc.freeze()
+    gc.set_threshold(50_000)
     corpus = FUZZ / name
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds(name)):
         (corpus / f"seed-{number:05}").write_bytes(seed)
-    assert ATHERIS is not None
+    find = HITS.find
     limits = [
         f"-timeout={INPUT_TIMEOUT}",
         "-rss_limit_mb=2048",
@@ -734,7 +759,8 @@ def main() -> int:
         elif rest and os.path.exists(rest[0]):
             prepare()
             for path in rest:
-                check(name, Path(path).read_bytes(), memory=True)
+                for Built.most in (MOST_NESTED, LESS_NESTED):
+                    check(name, Path(path).read_bytes(), memory=True)
             return 0
         else:
             rest = rest or [f"-max_total_time={os.environ.get('FUZZ_SECONDS', '60')}"]

@@ -167,6 +167,40 @@ def test_an_end_of_its_own_is_told_truly(
 
 
 @pytest.fixture
+def container() -> Iterator[Path]:
+    """A control group with 64 MiB of memory: the file that process ids are written to."""
+    for root, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        path = Path(root, f"coordinator-bundle-test-{os.getpid()}")
+        try:
+            path.mkdir()
+        except OSError:
+            continue
+        try:
+            (path / limit).write_text(str(2**26))
+            (path / "memory.swap.max").write_text("0") if limit == "memory.max" else None
+        except OSError:
+            path.rmdir()
+            continue
+        yield path / "cgroup.procs"
+        path.rmdir()
+        return
+    pytest.skip("no control group can be made here")
+
+
+def test_a_task_killed_for_its_memory_is_a_retry_and_the_log_says_so(
+    run: Callable[..., Any], bundle: Path, folder: Path, container: Path
+) -> None:
+    done = run(
+        "survival.py", "survival", "outgrows_its_container", bundle=bundle, max_tries=1,
+        env={"TMPDIR": str(folder), "CONTAINER": str(container)},
+    )  # fmt: skip
+    # As with Airflow's own runner, the API hears of a retry from the supervisor's end alone.
+    assert (done.exit_code, done.state, done.final_state) == (-signal.SIGKILL, None, "up_for_retry"), done
+    assert "ended by signal 9" in done.log(), done
+    check_nothing_left(folder)
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for two and a half MiB."""
     path = tmp_path / "small"
@@ -199,6 +233,127 @@ def test_a_disk_too_full_for_the_extraction_is_an_error_and_swept_when_there_is_
     with running(bundle, "talks", small_disk) as run:
         assert run.accept().start().serve().code == 0
     check_nothing_left(small_disk)
+
+
+def test_a_disk_too_full_for_the_extraction_is_no_success_under_airflow(
+    run: Callable[..., Any], bundle: Path, small_disk: Path
+) -> None:
+    done = run("survival.py", "survival", "talks", bundle=bundle, env={"TMPDIR": str(small_disk)}, max_tries=1)
+    # Airflow keeps what a process has printed only once it has connected; the scheduler fails or retries the task.
+    assert "process exited with 255 before connecting" in repr(done.error), done
+    assert (done.state, done.final_state) == (None, None), done
+    assert not survival.processes(small_disk)
+
+
+# --- dialling ---------------------------------------------------------------------------------------------------------
+
+
+def start(bundle: Path, folder: Path, comm: str, logs: str) -> subprocess.CompletedProcess[str]:
+    """Start a bundle, in either form, and wait for its end."""
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        [str(bundle), f"--comm={comm}", f"--logs={logs}"],
+        env={**os.environ, "TMPDIR": str(folder)}, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=survival.PATIENCE,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def unpacked(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle as `make install UNPACK=1` lays it out."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    subprocess.run([str(bundle), "--unpack", str(folder)], check=True, capture_output=True)
+    return folder / bundle.name
+
+
+@pytest.mark.parametrize("which", ["--comm", "--logs"])
+@pytest.mark.parametrize(
+    ("form", "address"),
+    [
+        *(("bundle", f"127.0.0.1{port}") for port in (":0", ":65536", ":-1", ": 80", ":", "", ":\u0663")),
+        *(("bundle", address) for address in ("127.:1", "127.0.0.256:80", "127.1.1.1.1:80", "")),
+        ("bundle", "closed"),
+        ("unpacked", "closed"),
+    ],
+)
+def test_an_address_where_no_supervisor_listens_is_an_error(
+    request: pytest.FixtureRequest, form: str, folder: Path, which: str, address: str
+) -> None:
+    program = request.getfixturevalue(form)
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as closed:
+        good, bad = (f"127.0.0.1:{server.getsockname()[1]}" for server in (other, closed))
+        closed.close()
+        addresses = {"--comm": good, "--logs": good, which: bad if address == "closed" else address}
+        done = start(program, folder, addresses["--comm"], addresses["--logs"])
+        assert done.returncode in (1, 2) and done.stderr.strip(), done
+        assert "Traceback" not in done.stderr, done
+    check_nothing_left(folder)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "0", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"])
+def test_an_address_elsewhere_is_refused_without_dialling_it(bundle: Path, folder: Path, host: str) -> None:
+    # All of them come to this machine, which tells whether they were dialled.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = start(bundle, folder, f"{host}:{port}", f"{host}:{port}")
+        assert (done.returncode, "an address of this machine only" in done.stderr) == (2, True), done
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    check_nothing_left(folder)
+
+
+@pytest.mark.parametrize("form", ["bundle", "unpacked"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_supervisor_that_accepts_and_says_nothing(
+    request: pytest.FixtureRequest, form: str, folder: Path, number: int
+) -> None:
+    with running(request.getfixturevalue(form), "talks", folder) as run:
+        run.accept()
+        time.sleep(0.3)
+        os.kill(run.process.pid, number)
+        run.finish()
+        assert run.code != 0 and not run.asked, run.everything()
+        assert run.comm and run.comm.recv(1) == b""
+    check_nothing_left(folder)
+
+
+def test_a_supervisor_that_sends_before_it_accepts_the_logs(bundle: Path, folder: Path) -> None:
+    with running(bundle, "talks", folder) as run:
+        run.comm = run.servers[0].accept()[0]
+        run.comm.settimeout(survival.PATIENCE)
+        run.start()
+        frame = run.receive()
+        assert frame
+        run.logs_socket = run.servers[1].accept()[0]
+        run.answer(frame)
+        run.serve()
+        assert (run.code, run.outcomes) == (0, ["SucceedTask"]), run.everything()
+        assert run.logs
+    check_nothing_left(folder)
+
+
+@pytest.mark.parametrize("form", ["bundle", "unpacked"])
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_it_starts_is_no_success(
+    request: pytest.FixtureRequest, form: str, folder: Path, number: int
+) -> None:
+    program = request.getfixturevalue(form)
+    for step in range(12):
+        with running(program, "talks", folder) as run:
+            # Over what a start takes, from before the interpreter is up until the program is loaded.
+            time.sleep(step * 0.006)
+            os.kill(run.process.pid, number)
+            for server in run.servers:
+                server.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                run.accept().start().serve()
+            run.finish()
+            run.check_truth()
+            assert run.code != 0 or run.outcomes in (["RetryTask"], ["SucceedTask"]), run.everything()
+    if form == "bundle":
+        survival.start_once_more(program, folder)
+    check_nothing_left(folder)
 
 
 # --- a supervisor that does not do its part ---------------------------------------------------------------------------

@@ -175,6 +175,18 @@ def takes_all_memory():
 
 
 @one
+def outgrows_its_container():
+    # As a container does: all of the processes that run the task.
+    pid = os.getpid()
+    for _ in range(3):
+        with open(os.environ["CONTAINER"], "w") as file:
+            file.write(str(pid))
+        with open(f"/proc/{pid}/stat") as file:
+            pid = int(file.read().rpartition(")")[2].split()[1])
+    return len(bytearray(b"x" * 2**28))
+
+
+@one
 def fills_the_disk():
     with open(os.path.join(os.environ["FULL"], "file"), "wb") as file:
         for _ in range(1000):
