@@ -25814,7 +25814,7 @@ that it shall run queue="frozen":
       "kwargs": {{"executables_root": ["/opt/airflow/bundles"]}}}}}}
   queue_to_coordinator = {{"frozen": "frozen"}}
 
-exit codes: 0 done, 1 failed (the message or the task log says why), 2 wrong command line, 130 --run ended by Ctrl-C
+exit codes: 0 done, 1 failed (the message or the task log says why), 2 wrong command line, 130 ended by Ctrl-C
 """
 
 _BUILDING_HELP = """
@@ -25963,6 +25963,10 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         if any(argument.startswith(("--comm", "--stdio")) for argument in arguments):
             raise  # The log of a task tells where.
+        import _signal
+
+        # At once: the bootloader may pass the same one on.
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         print(f"{_program()}: interrupted", file=sys.stderr)
         return 130
     except OSError as error:

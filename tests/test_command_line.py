@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -262,6 +263,17 @@ def test_help_teaches_every_flag_and_the_configuration(flag: str) -> None:
     for word in [*words.split(), "executables_root", "queue_to_coordinator", 'queue="frozen"', "exit codes"]:
         assert word in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+def test_ctrl_c_while_a_dag_file_is_imported_is_one_line_and_exit_130(tmp_path: Path) -> None:
+    flow = write(tmp_path, "import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(60)\n")
+    command = [sys.executable, str(MODULE), str(flow), "--parse"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr
+        assert process.stderr.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(30), process.stdout.read()) == (130, "")
+        assert process.stderr.read() == "coordinator_bundle.py: interrupted\n"
 
 
 def test_no_argument_at_all_shows_the_help_and_fails() -> None:
