@@ -2582,11 +2582,15 @@ def _note_step(error: BaseException, step: int | str) -> None:
 
 def _value_path(error: BaseException) -> str:
     steps = list(reversed(getattr(error, "_serde_steps", ())))
-    shown = "".join(
-        f"[{step}]" if isinstance(step, int) else f".{step}" if step.isidentifier() else f"[{step!r}]"
-        for step in steps[:12]
-    )
-    return f"${shown}..." if len(steps) > 12 else f"${shown}"
+
+    def shown(step: int | str) -> str:
+        if isinstance(step, int):
+            return f"[{step}]"
+        if len(step) > 80:
+            step = step[:80] + "..."
+        return f".{step}" if step.isidentifier() else f"[{step!r}]"
+
+    return "$" + "".join(map(shown, steps[:12])) + ("..." if len(steps) > 12 else "")
 
 
 def _annotate_path(error: BaseException, doing: str) -> None:

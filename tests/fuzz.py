@@ -671,6 +671,11 @@ FOUND: list[tuple[str, str, Callable[[], Any]]] = [
         lambda: {"__classname__": nested(900), "__version__": "x" * 9000},
     ),
     ("serde", "a long name of a zone was told in full", lambda: {"__type": "timezone", "__var": "1" * 5000}),
+    (
+        "serde",
+        "so was a key on the way to what may not be built",
+        lambda: {"1" * 5000: {"__classname__": "os.system", "__version__": 1, "__data__": {}}},
+    ),
     ("serde", "and that of a class", lambda: {"__classname__": "airflow." + "x" * 5000, "__version__": 1}),
     (
         "trailer",
