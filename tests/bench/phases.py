@@ -71,7 +71,7 @@ PHASES = {
     "Dag file": "its last line has run",
     "task": "the task is found, its context made; its own first line runs",
     "outcome": "the supervisor has it",
-    "end": "task and keeper are gone; unpacked: so is the process that was started",
+    "end": "task and keeper are gone; unpacked: the task and the process that was started are gone",
     "removal": "the folder is gone, and the process that was started",
 }
 # The first line of coordinator_bundle.py that does something locks this file, in either form.
