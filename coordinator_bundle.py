@@ -26530,11 +26530,19 @@ def _load_all(files: DagFiles) -> DagBag:
     answers = os.dup(1)
     os.dup2(2, 1)
     try:
-        return files.load_all()
+        bag = files.load_all()
     finally:
         sys.stdout.flush()
         os.dup2(answers, 1)
         os.close(answers)
+    for path, text in bag.import_errors.items():
+        lacks = "ModuleNotFoundError: No module named" in text and "in a bundle" not in text
+        if lacks and not hasattr(sys, "_MEIPASS"):
+            bag.import_errors[path] = (
+                f"{text}\n  {sys.executable} does not have it: install it there, or use what `make bundle` makes, "
+                "which takes along what the Dag file declares"
+            )
+    return bag
 
 
 def _loaded(files: DagFiles) -> DagBag:

@@ -265,6 +265,14 @@ def test_help_teaches_every_flag_and_the_configuration(flag: str) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 120
 
 
+def test_a_package_that_this_python_lacks_is_named_with_what_to_do(tmp_path: Path) -> None:
+    done = run(write(tmp_path, "import no_such_package\n" + one_dag("flow")), "--parse")
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first.endswith("flow.py:1: ModuleNotFoundError: No module named 'no_such_package'")
+    assert "install it there, or use what `make bundle` makes" in second
+
+
 def test_ctrl_c_while_a_dag_file_is_imported_is_one_line_and_exit_130(tmp_path: Path) -> None:
     flow = write(tmp_path, "import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(60)\n")
     command = [sys.executable, str(MODULE), str(flow), "--parse"]
