@@ -103,14 +103,21 @@ _dialled: dict[str, Any] = {}
 USAGE_ERROR = 2
 
 
+def call_libc(function: str, *arguments: Any) -> int:
+    """Call a function of the C library.
+
+    :raises ImportError, OSError: where it cannot be called.
+    """
+    # The C half of ctypes: ctypes itself costs ten times as much.
+    import _ctypes
+
+    return _ctypes.call_function(_ctypes.dlsym(_ctypes.dlopen(None, 0), function), arguments)  # type: ignore[arg-type]
+
+
 def process_control(option: int, value: int) -> bool:
     """Call prctl(2); false where it cannot be called."""
     try:
-        # The C half of ctypes: ctypes itself costs ten times as much.
-        import _ctypes
-
-        prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
-        return _ctypes.call_function(prctl, (option, value, 0, 0, 0)) == 0
+        return call_libc("prctl", option, value, 0, 0, 0) == 0
     except (ImportError, OSError):
         return False
 
@@ -118,10 +125,7 @@ def process_control(option: int, value: int) -> bool:
 def forbid_core(pid: int) -> None:
     """Let no core dump be made of a process that is not hidden: its environment may hold connections."""
     try:
-        import _ctypes
-
-        prlimit = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prlimit")  # type: ignore[arg-type]
-        _ctypes.call_function(prlimit, (pid, _RLIMIT_CORE, bytes(16), None))
+        call_libc("prlimit", pid, _RLIMIT_CORE, bytes(16), None)
     except (ImportError, OSError):
         pass
 
@@ -140,8 +144,7 @@ def forget_relocations() -> None:
                 # It begins with what is only read, so that reading it once more yields the same.
                 if "/libpython" in line and access == "r--p" and not int(offset, 16):
                     start, end = (int(number, 16) for number in span.split("-"))
-                    advise = _ctypes.dlsym(_ctypes.dlopen(None, 0), "madvise")  # type: ignore[arg-type]
-                    _ctypes.call_function(advise, (Address(start), Address(end - start), _MADV_DONTNEED))
+                    call_libc("madvise", Address(start), Address(end - start), _MADV_DONTNEED)
     except (ImportError, OSError):
         pass
 
@@ -16961,7 +16964,6 @@ def _mail_by_smtp(to: Any, subject: str, html_content: str, *, conn_id: str, fro
 
     What this imports is frozen in when a task has an e-mail address, hence not by `import` statements.
     """
-    import re
     from importlib import import_module
 
     smtplib = import_module("smtplib")
@@ -16994,21 +16996,13 @@ def _mail_by_smtp(to: Any, subject: str, html_content: str, *, conn_id: str, fro
             client.auth("XOAUTH2", lambda challenge=None: f"user={user}\1auth=Bearer {token}\1\1")
         elif conn.login and conn.password:
             client.login(conn.login, conn.password)
-        recipients = re.split(r"\s*[,;]\s*", to) if isinstance(to, str) else list(to)
-        mail = import_module("email.mime.multipart").MIMEMultipart("mixed")
-        mail["Subject"], mail["From"], mail["To"] = subject, from_email, ", ".join(recipients)
-        mail["Date"] = import_module("email.utils").formatdate(localtime=True)
-        mail.attach(import_module("email.mime.text").MIMEText(html_content, "html", "utf-8"))
+        mail, recipients = airflow_name("build_mime_message")(from_email, to, subject, html_content)
         persist(Exception, lambda: client.sendmail(from_email, recipients, mail.as_string()))
     finally:
         client.close()
 
 
-@family(
-    {
-        "airflow.utils.email": ("build_mime_message get_email_address_list send_email send_email_smtp send_mime_email"),
-    }
-)
+@family({"airflow.utils.email": "build_mime_message get_email_address_list send_email send_email_smtp send_mime_email"})
 def _mail_by_task_code() -> dict[str, Any]:
     """Mail that the Dag file's own code sends; like that on failure, with modules that are frozen in by name."""
     from importlib import import_module
@@ -17141,12 +17135,14 @@ def _mail_by_task_code() -> dict[str, Any]:
         if dryrun:
             return
         smtplib, context = import_module("smtplib"), None
-        if _configured("email", "ssl_context", "default") != "none":
+        over_tls = conf.getboolean("smtp", "smtp_ssl", fallback=False)
+        starts_tls = conf.getboolean("smtp", "smtp_starttls", fallback=True)
+        if (over_tls or starts_tls) and _configured("email", "ssl_context", "default") != "none":
             context = import_module("ssl").create_default_context()
         for attempt in range(retries + 1):
             log.info("Email alerting: attempt %s", attempt + 1)
             try:
-                if conf.getboolean("smtp", "smtp_ssl", fallback=False):
+                if over_tls:
                     client = smtplib.SMTP_SSL(host=host, port=port, timeout=timeout, context=context)
                 else:
                     client = smtplib.SMTP(host=host, port=port, timeout=timeout)
@@ -17154,7 +17150,7 @@ def _mail_by_task_code() -> dict[str, Any]:
                 if attempt == retries:
                     raise
                 continue
-            if conf.getboolean("smtp", "smtp_starttls", fallback=True):
+            if starts_tls:
                 client.starttls(context=context)
             if login and password:
                 client.login(login, password)

@@ -311,7 +311,13 @@ def test_unpacking_completes_what_was_left_half_done_and_removes_what_is_old(
     folder.mkdir()
     # Killed again and again, a little later each time; whoever looks in between finds nothing or something whole.
     for milliseconds in (10, 30, 60, 100, 150, 220, 300):
-        process = subprocess.Popen([bundle, "--unpack", folder], stdout=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            [bundle, "--unpack", folder],
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            # Killed, the bootloader leaves its extraction folder there.
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )
         time.sleep(milliseconds / 1000)
         if process.poll() is None:
             os.killpg(process.pid, 9)
