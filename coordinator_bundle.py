@@ -22066,8 +22066,8 @@ class LocalSupervisor:
         self.triggers: Any = None  # an event loop in a thread
         self.fired: list[tuple[LocalInstance, int, Any]] = []
         self.questions = LocalQuestions(self, replies or {})
-        self.signals: list[int] = []
-        self.signals_at: dict[int, float] = {}  # when each has last come
+        self.signals: list[tuple[int, float]] = []  # each with the moment it came at, not yet obeyed
+        self.signals_at: dict[int, float] = {}  # when each was last obeyed
         self.interrupted = 0
         self.killing: float | None = None
         self.wake_read, self.wake_write = os.pipe()
@@ -22121,14 +22121,19 @@ class LocalSupervisor:
             current.data(events)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        # One Ctrl-C comes twice to a bundle: from the terminal, and passed on by its bootloader.
+        # Another one may come in the middle of this.
         now = time.monotonic()
-        if now - self.signals_at.get(number, -1.0) < LOCAL_ECHO:
-            return
-        self.signals_at[number] = now
-        if self.signals and number == 2:
+        self.signals.append((number, now))
+        if number == 2 and now - self.signals[0][1] >= LOCAL_ECHO:
             raise KeyboardInterrupt  # The loop does not come round: a callback of the Dag holds it up.
-        self.signals.append(number)
+
+    def _obey_signals(self) -> None:
+        while self.signals:
+            number, now = self.signals.pop(0)
+            # One Ctrl-C comes twice to a bundle: from the terminal, and passed on by its bootloader.
+            if now - self.signals_at.get(number, -LOCAL_ECHO) >= LOCAL_ECHO:
+                self.signals_at[number] = now
+                self._interrupt(number)
 
     def _interrupt(self, number: int) -> None:
         import signal
@@ -22171,8 +22176,7 @@ class LocalSupervisor:
         """Do all that needs no waiting; False when everything has ended."""
         import signal
 
-        while self.signals:
-            self._interrupt(self.signals.pop(0))
+        self._obey_signals()
         if self.interrupted:
             if self.killing is not None and time.monotonic() >= self.killing:
                 for task in self.tasks:
