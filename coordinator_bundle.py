@@ -99,6 +99,9 @@ _ABANDONED_AFTER = 600.0
 _keeper_pid = _bootloader_pid = 0
 # Connections to the supervisor that were made before the rest of the program was loaded, by flag.
 _dialled: dict[str, Any] = {}
+_on_their_way: Any = None
+# The numbers under which the bootloader leaves the connections that it has made itself (build_spec.spec).
+EARLY_DESCRIPTORS = {"COMM": 60, "LOGS": 61}
 # The exit code for a command line that makes no sense.
 USAGE_ERROR = 2
 
@@ -170,9 +173,10 @@ def dial_early() -> None:
     """Connect to the supervisor before this process splits and the rest of the program is loaded.
 
     The supervisor looks for the owner of each connection in one process after the other, beginning with the one that
-    it has started, and that takes it longer than loading takes this one. Until it has sent its first message, the
-    keeper holds the connections too: it comes before the task. What is no plain address of this machine is left to the
-    command line.
+    it has started, and that takes it longer than loading takes this one. Where it can, the bootloader has dialled
+    before it extracted anything (build_spec.spec), and its connections are taken over. Until the supervisor has sent
+    its first message, the keeper holds them too: it comes before the task. What is no plain address of this machine is
+    left to the command line.
     """
     import _socket
 
@@ -182,12 +186,62 @@ def dial_early() -> None:
             host, _, port = address.rpartition(":")
             local = host.startswith("127.") and host.replace(".", "").isdigit()
             if flag in ("--comm", "--logs") and flag not in _dialled and local:
-                sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
-                sock.connect((host, int(port)))
+                sock = _connected(EARLY_DESCRIPTORS[flag[2:].upper()], int(port))
+                if sock is None:
+                    sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+                    sock.connect((host, int(port)))
                 sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
                 _dialled[flag] = sock
     except (OSError, ValueError, OverflowError):
         pass
+
+
+def let_streams_outlast_this_process() -> None:
+    """Have stdout and stderr end for who reads them when this process has ended, not while it does.
+
+    Airflow's supervisor looks for the end of the process once both have ended, and where that is a moment too early it
+    sleeps for five seconds.
+    """
+    global _on_their_way
+    _on_their_way = _send_in_a_circle(1, 2)
+
+
+def _send_in_a_circle(*descriptors: int) -> Any:
+    """Send descriptors from one socket to another, which is on its way to itself, and return both sockets.
+
+    Once they are closed, nobody can ever receive what was sent. The kernel notices and closes it, but not before the
+    second tick of its clock (unix(7), SCM_RIGHTS).
+    """
+    import _socket
+
+    try:
+        pair = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        rights = b"".join(number.to_bytes(4, sys.byteorder) for number in (*descriptors, pair[1].fileno()))
+        pair[0].sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+        return pair
+    except OSError:
+        return ()  # One is closed, or the kernel has too much on its way already.
+
+
+def _connected(descriptor: int, port: int) -> Any:
+    """Return what the bootloader has connected to a port of this machine as a descriptor; None when it has not."""
+    import _signal
+    import _socket
+
+    try:
+        sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0, descriptor)
+    except OSError:
+        return None
+    try:
+        if sock.getpeername()[1] == port:
+            os.set_inheritable(descriptor, False)
+            # Of an unpacked bundle the bootloader, which waits for a signal to close it, is this very process.
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+            return sock
+    except OSError:
+        pass
+    sock.detach()
+    return None
 
 
 def split_from_keeper(owned: bool) -> None:
@@ -251,6 +305,9 @@ def bootloader_is_gone() -> bool:
 def outcome_delivered() -> None:
     """Tell the keeper that the supervisor has the outcome; without that no exit code of 0 gets past it."""
     _tell_keeper(_OUTCOME_DELIVERED)
+    # What the kernel closes at the same tick as this closes the sooner for it: see `let_streams_outlast_this_process`.
+    for sock in reversed(_send_in_a_circle()):
+        sock.close()
 
 
 def supervisor_has_begun() -> None:
@@ -294,6 +351,8 @@ class _Keeper:
         forget_relocations()
         if not _dialled:
             hide_memory()
+        if self.parent is None:
+            let_streams_outlast_this_process()
         if self.folder is not None and self.parent is not None:
             forbid_core(self.parent)
             sweep_extractions(self.folder)
@@ -322,8 +381,10 @@ class _Keeper:
             number = 0 if got is None else got.si_signo
             if _dialled and number:
                 hide_memory()
-                # From here on they end with the task.
+                # From here on they end with the task: the bootloader closes those that it has when it gets this.
                 _dialled.clear()
+                if self.folder is not None and self.parent is not None and not self._orphaned():
+                    os.kill(self.parent, _signal.SIGCHLD)
             if number == _OUTCOME_DELIVERED:
                 self.delivered = True
             elif number not in (0, _PARENT_GONE, _RECOGNISED, _signal.SIGCHLD):
@@ -18253,6 +18314,8 @@ def render_manifest(manifest: dict[str, Any]) -> bytes:
     """
     A manifest as JSON that YAML reads identically: keys sorted, so that the same input gives the same bytes.
 
+    All in one line, since Airflow reads it before each task, as YAML and in pure Python.
+
     YAML takes an escaped surrogate pair for two characters and folds or refuses some that JSON lets through, so only
     those are escaped.
 
@@ -18261,7 +18324,7 @@ def render_manifest(manifest: dict[str, Any]) -> bytes:
     import json
     import re
 
-    text = json.dumps(manifest, sort_keys=True, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    text = json.dumps(manifest, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     text = re.sub("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]", lambda m: f"\\u{ord(m.group()):04x}", text)
     try:
         return text.encode()
@@ -20340,7 +20403,7 @@ def _check_programs() -> None:
 
     if not sys.platform.startswith("linux"):
         raise BuildError(f"bundles are built on the system they run on, and that is Linux; this is {sys.platform}")
-    missing = [program for program in ("objcopy", "strip") if not shutil.which(program)]
+    missing = [program for program in ("as", "objcopy", "strip") if not shutil.which(program)]
     if missing:
         raise BuildError(
             f"{' and '.join(missing)} not found. Debian, Ubuntu: apt-get install binutils; "

@@ -42,6 +42,8 @@ class Run:
         should_retry: bool = True,
         env: dict[str, str] | None = None,
         user: int | None = None,
+        output: Any = None,
+        close_fds: bool = True,
     ) -> None:
         self.folder, self.task_id, self.should_retry = folder, task_id, should_retry
         self.asked: list[dict[str, Any]] = []
@@ -54,13 +56,15 @@ class Run:
             server.settimeout(PATIENCE)
         comm, logs = (f"127.0.0.1:{server.getsockname()[1]}" for server in self.servers)
         self.output = tempfile.TemporaryFile()
+        output = output or self.output
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         environment |= {"TMPDIR": str(folder), **(env or {})}
         self.process = subprocess.Popen(
             [str(bundle), f"--comm={comm}", f"--logs={logs}"],
             stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=self.output,
+            stdout=output,
+            stderr=output,
+            close_fds=close_fds,
             env=environment,
             user=user,
             cwd=folder,
@@ -112,12 +116,16 @@ class Run:
         self.acknowledged.append(frame[1]["type"])
         self.send(pack([frame[0], None, error]))
 
-    def serve(self, act: Callable[[list[Any]], Any] | None = None) -> Run:
-        """Answer everything to the end. `act` is called with each request before; what it does not return None for
-        is not answered."""
+    def answer_all(self, act: Callable[[list[Any]], Any] | None = None) -> None:
+        """Answer everything. `act` is called with each request before; what it does not return None for is not
+        answered."""
         while (frame := self.receive()) is not None:
             if act is None or act(frame) is None:
                 self.answer(frame)
+
+    def serve(self, act: Callable[[list[Any]], Any] | None = None) -> Run:
+        """As `answer_all`, to the end of the process."""
+        self.answer_all(act)
         return self.finish()
 
     def until_ready(self) -> Run:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import resource
 import shutil
 import signal
 import socket
@@ -21,6 +23,10 @@ from survival import PLACES, POINTS, SIGNALS, check_nothing_left, eventually, ex
 from test_runner import pack
 
 import coordinator_bundle as cb
+
+# Whether bundles built here have the first steps of build_spec.spec.
+DIALS_FIRST = platform.machine() == "x86_64"
+KERNEL = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
 
 pytestmark = pytest.mark.only("bundle")
 
@@ -290,6 +296,55 @@ def test_an_address_where_no_supervisor_listens_is_an_error(
     check_nothing_left(folder)
 
 
+@pytest.mark.skipif(not DIALS_FIRST, reason="the bootloader for this machine is left as it is")
+def test_the_bootloader_dials_before_it_extracts(bundle: Path, folder: Path) -> None:
+    def prepare() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    with socket.create_server(("127.0.0.1", 0)) as comm, socket.create_server(("127.0.0.1", 0)) as logs:
+        addresses = (f"127.0.0.1:{server.getsockname()[1]}" for server in (comm, logs))
+        done = subprocess.run(
+            [str(bundle), *("--{}={}".format(*each) for each in zip(("comm", "logs"), addresses, strict=True))],
+            env={**os.environ, "TMPDIR": str(folder)}, preexec_fn=prepare, capture_output=True,
+            timeout=survival.PATIENCE,
+        )  # fmt: skip
+        assert done.returncode
+        for server in (comm, logs):
+            server.settimeout(0)
+            server.accept()[0].close()
+
+
+@pytest.mark.parametrize("taken", [(60,), (61,), (60, 61)])
+def test_descriptors_in_use_are_no_hindrance(bundle: Path, folder: Path, taken: tuple[int, ...]) -> None:
+    assert not [number for number in taken if os.path.exists(f"/proc/self/fd/{number}")]
+    null = os.open(os.devnull, os.O_RDONLY)
+    try:
+        for number in taken:
+            os.dup2(null, number, inheritable=True)
+        with running(bundle, "talks", folder, close_fds=False) as run:
+            assert run.accept().start().serve().code == 0, run.everything()
+    finally:
+        for number in (null, *taken):
+            os.close(number)
+    check_nothing_left(folder)
+
+
+@pytest.mark.skipif(KERNEL < (6, 9), reason="older kernels close what is sent in a circle at once")
+@pytest.mark.parametrize("form", ["bundle", "unpacked"] if DIALS_FIRST else ["unpacked"])
+def test_the_streams_end_when_the_process_has_ended(request: pytest.FixtureRequest, form: str, folder: Path) -> None:
+    """Airflow's supervisor sleeps for five seconds when it sees the one before the other."""
+    program = request.getfixturevalue(form)
+    for _ in range(30):
+        ours, theirs = socket.socketpair()
+        with ours, running(program, "talks", folder, output=theirs) as run:
+            theirs.close()
+            run.accept().start().answer_all()
+            while ours.recv(4096):
+                pass
+            assert run.process.poll() == 0
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "0", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"])
 def test_an_address_elsewhere_is_refused_without_dialling_it(bundle: Path, folder: Path, host: str) -> None:
     # All of them come to this machine, which tells whether they were dialled.
@@ -537,6 +592,9 @@ def test_memory_and_extraction_are_nobody_elses_and_nothing_listens(airflow: Any
                     run.answer(frame)
                 for pid in (run.inner(), task):
                     assert os.stat(f"/proc/{pid}/fd").st_uid == 0
+                if DIALS_FIRST:
+                    eventually(lambda: os.stat(f"/proc/{run.outer()}/fd").st_uid == 0)
+                    assert not {"60", "61"} & set(os.listdir(f"/proc/{run.outer()}/fd"))
                 assert not is_trusted_by(nobody, run)
                 for pid in (run.outer(), run.inner(), task):
                     assert not survival.listening(pid)

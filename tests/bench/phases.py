@@ -62,11 +62,11 @@ LAST_LINE = time.monotonic()
 """
 # Each phase and what ends it, unpacked perhaps something else; such a bundle has not all of them.
 PHASES = {
-    "bootloader": "it makes the folder; unpacked: it opens libpython",
+    "bootloader": "it has dialled and makes the folder; unpacked: it has dialled and opens libpython",
     "extraction": "the last file is written",
     "second process": "the bootloader, started by itself, opens libpython",
     "interpreter": "the first line of coordinator_bundle.py runs",
-    "dial": "the supervisor has both connections",
+    "dial": "the supervisor has both connections, where the bootloader has not dialled",
     "imports": "the program is loaded, the first message read; the Dag file begins",
     "Dag file": "its last line has run",
     "task": "the task is found, its context made; its own first line runs",
@@ -168,7 +168,7 @@ def one_start(bundle: Path, folder: Path, watched: Path | None) -> dict[str, flo
                 connection = source.accept()[0]  # type: ignore[union-attr]
                 selector.register(connection, selectors.EVENT_READ)
                 received[connection] = b""
-                if len(received) == 2:
+                if len(received) == 2 and "interpreter" in at:
                     at["dial"] = now
                 if source is servers[0]:
                     first = connection
