@@ -245,9 +245,13 @@ def test_a_disk_too_full_for_the_extraction_is_no_success_under_airflow(
     run: Callable[..., Any], bundle: Path, small_disk: Path
 ) -> None:
     done = run("survival.py", "survival", "talks", bundle=bundle, env={"TMPDIR": str(small_disk)}, max_tries=1)
-    # Airflow keeps what a process has printed only once it has connected; the scheduler fails or retries the task.
-    assert "process exited with 255 before connecting" in repr(done.error), done
-    assert (done.state, done.final_state) == (None, None), done
+    # Airflow keeps what a process has printed only once it has found out that this one has dialled; where there was no
+    # time for that, the scheduler fails or retries the task.
+    if done.error:
+        assert "process exited with 255 before connecting" in repr(done.error), done
+        assert (done.state, done.final_state) == (None, None), done
+    else:
+        assert done.final_state in ("failed", "up_for_retry") and "ERROR" in done.log(), done
     assert not survival.processes(small_disk)
 
 
