@@ -716,6 +716,11 @@ class FrameReader:
             lent.release()
             raise FrameError(f"buffer_updated({count}) for a buffer of {room} bytes")
         try:
+            if into_scratch and count > HEADER_LENGTH and self._payload is None and not (self._header or self._error):
+                if int.from_bytes(lent[:HEADER_LENGTH], "big") == count - HEADER_LENGTH:
+                    # One frame and no more, as an answer usually comes.
+                    self._frames.append(bytes(lent[HEADER_LENGTH:count]))
+                    return
             if into_scratch and count:
                 with lent[:count] as received:
                     self.feed(received)
@@ -1279,7 +1284,9 @@ def _fill(message: Message, values: Mapping[str, Any], strict: bool) -> None:
     if missing:
         raise _Mismatch(f"missing {', '.join(missing)}")
     if known != len(values):
-        _sort_out_the_rest(message, values, strict)
+        # All that most messages have besides is their tag.
+        if known + 1 != len(values) or cls.type is None or values.get("type") != cls.type:
+            _sort_out_the_rest(message, values, strict)
 
 
 def _sort_out_the_rest(message: Message, values: Mapping[str, Any], strict: bool) -> None:
@@ -1628,6 +1635,9 @@ def _check_tree(value: Any, json: bool) -> None:
     # first, so that a value that contains itself is found by its depth; in batches, so that memory stays bounded.
     if value.__class__ in _JSON_SCALARS:
         return
+    if value.__class__ is dict and _JSON_SCALARS.issuperset(map(type, value.values())):
+        if not json or _STR_ONLY.issuperset(map(type, value)):
+            return
     from itertools import chain, islice
 
     levels: list[Iterator[Any]] = [iter([(value,)])]
@@ -18704,21 +18714,25 @@ class _PackedExtensions:
         os.makedirs(os.path.dirname(destination), exist_ok=True)
         temporary = f"{destination}.{os.getpid()}.{_thread.get_ident()}"
         bundle: str = sys.modules["pyimod02_importers"].pyz_archive._filename
+        end = offset + length
         with open(bundle, "rb") as archive, open(temporary, "wb") as out:
-            archive.seek(offset)
             if compressed:
                 import zlib
 
                 decompressor = zlib.decompressobj()
-                while length:
-                    chunk = archive.read(min(_CHUNK, length))
-                    if not chunk:
-                        raise ImportError(f"{sys.executable} ends inside {file}: it was cut; copy it anew")
-                    length -= len(chunk)
+                archive.seek(offset)
+            while offset < end:
+                if compressed:
+                    chunk = archive.read(min(_CHUNK, end - offset))
+                    taken = len(chunk)
                     out.write(decompressor.decompress(chunk))
+                else:
+                    taken = os.sendfile(out.fileno(), archive.fileno(), offset, end - offset)
+                if not taken:
+                    raise ImportError(f"{sys.executable} ends inside {file}: it was cut; copy it anew")
+                offset += taken
+            if compressed:
                 out.write(decompressor.flush())
-            else:
-                out.write(archive.read(length))
         os.replace(temporary, destination)
 
     @staticmethod

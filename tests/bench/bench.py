@@ -159,6 +159,15 @@ def worker_first(sides: list[str], runs: int) -> None:
     print(json.dumps({side: [run_once(side)] for side in sides}))
 
 
+def worker_task_again(dag_file: Path, jobs: dict[str, str], runs: int) -> None:
+    """A worker that has only imported the supervisor and runs the same task again and again."""
+    import airflow.sdk.execution_time.supervisor  # noqa: F401
+
+    ((task_id, side),) = jobs.items()
+    times = [run_once(side, task_id, dag_file) for _ in range(runs + 1)]
+    print(json.dumps({task_id: times[1:]}))
+
+
 def worker_single(sides: list[str], runs: int) -> None:
     """A process for one task, as a pod is."""
     run_once(sides[0])
@@ -234,9 +243,11 @@ class Bench:
             raise SystemExit(f"the {mode} worker ended with {process.returncode}:\n{out}{err}")
         return json.loads(out.splitlines()[-1])
 
-    def task_turns(self, dag_file: Path, jobs: dict[str, str], runs: int) -> dict[str, list[float]]:
+    def task_turns(
+        self, dag_file: Path, jobs: dict[str, str], runs: int, mode: str = "task_turns"
+    ) -> dict[str, list[float]]:
         """Seconds of each of a Dag file's tasks; `jobs` is task id to the side that runs it."""
-        return self.collect("task_turns", [], runs, dag_file=str(dag_file), jobs=jobs)
+        return self.collect(mode, [], runs, dag_file=str(dag_file), jobs=jobs)
 
 
 def outliers(values: list[float]) -> int:
@@ -642,7 +653,11 @@ def freeze(bench: Bench, queue: str, dag_file: Path) -> Path:
 
 
 def row_isolation(bench: Bench) -> list[dict[str, Any]]:
-    """the same function in a bundle, through @task.external_python, and through @task.virtualenv with its cache"""
+    """the same function in a bundle, through @task.external_python, and through @task.virtualenv with its cache
+
+    In a worker that has imported Airflow's supervisor, as an executor's has, and runs this kind of task only; then in
+    one that has preloaded all that Airflow's runner imports.
+    """
     bench.prepare()
     python = getattr(sys, "_base_executable", sys.executable)
     text = ISOLATED.replace("PYTHON", repr(python)).replace("CACHE", repr(str(bench.folder / "cache")))
@@ -650,10 +665,17 @@ def row_isolation(bench: Bench) -> list[dict[str, Any]]:
     dag_file.write_text(DAG_HEAD + text)
     freeze(bench, "isolated", dag_file)
     jobs = {"frozen": "isolated", "external": "airflow", "cached": "airflow"}
-    times = bench.task_turns(dag_file, jobs, bench.runs or 15)
+    runs = bench.runs or 15
+    times = bench.task_turns(dag_file, jobs, runs)
+    bare: dict[str, list[float]] = {task_id: [] for task_id in jobs}
+    for _ in range(3):
+        for task_id, side in jobs.items():
+            bare[task_id] += bench.task_turns(dag_file, {task_id: side}, (runs + 2) // 3, "task_again")[task_id]
     return [
-        row("a function, isolated / @task.external_python", "ms", times["frozen"], times["external"], 1 / 12),
-        row("a function, isolated / @task.virtualenv, cached", "ms", times["frozen"], times["cached"], 1 / 12),
+        row("a function, isolated / @task.external_python", "ms", bare["frozen"], bare["external"], 1 / 12),
+        row("a function, isolated / @task.virtualenv, cached", "ms", bare["frozen"], bare["cached"], 1 / 12),
+        row("  in a worker with Airflow preloaded / external_python", "ms", times["frozen"], times["external"], None),
+        row("  in a worker with Airflow preloaded / virtualenv", "ms", times["frozen"], times["cached"], None),
     ]
 
 
@@ -806,8 +828,9 @@ def main() -> None:
             "first": worker_first,
             "single": worker_single,
         }
-        if job["mode"] == "task_turns":
-            worker_task_turns(Path(job["dag_file"]), job["jobs"], job["runs"])
+        if job["mode"] in ("task_turns", "task_again"):
+            take = worker_task_turns if job["mode"] == "task_turns" else worker_task_again
+            take(Path(job["dag_file"]), job["jobs"], job["runs"])
         else:
             modes[job["mode"]](job["sides"], job["runs"])
         return
