@@ -43,7 +43,7 @@ class Step:
     @property
     def reason(self) -> str | None:
         """Why it is not run."""
-        if self.command.startswith("uv ") and shutil.which("uv") is None:
+        if re.search(r"^uv |PYTHON=\.venv/", self.command) and shutil.which("uv") is None:
             return "uv is not installed"
         if self.command.startswith("python -m coordinator_bundle orders/") and find_spec("pandas") is None:
             return "this Python does not have what the tasks import"
