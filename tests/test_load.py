@@ -169,6 +169,10 @@ def run_by_local_executor(bundle: Path, dag_file: Path, count: int, logs: Path) 
                     }
                     time.sleep(0.05)
             finally:
+                # Its end waits for ever when a worker takes the message to stop that was meant for another one and is
+                # gone before its own would be sent.
+                for _ in executor.workers:
+                    executor.activity_queue.put(None)
                 executor.end()
     told: dict[str, str] = {}
     for call in api.asked("PATCH", "/state$"):
