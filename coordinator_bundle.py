@@ -663,6 +663,11 @@ class FrameReader:
             return
         view = memoryview(data).cast("B")
         position, end = 0, len(view)
+        if end > HEADER_LENGTH and self._payload is None and not self._header:
+            if int.from_bytes(view[:HEADER_LENGTH], "big") == end - HEADER_LENGTH:
+                # One frame and no more, as an answer usually comes.
+                self._frames.append(bytes(view[HEADER_LENGTH:]))
+                return
         while position < end:
             if self._payload is None:
                 taken = min(HEADER_LENGTH - len(self._header), end - position)
@@ -716,11 +721,6 @@ class FrameReader:
             lent.release()
             raise FrameError(f"buffer_updated({count}) for a buffer of {room} bytes")
         try:
-            if into_scratch and count > HEADER_LENGTH and self._payload is None and not (self._header or self._error):
-                if int.from_bytes(lent[:HEADER_LENGTH], "big") == count - HEADER_LENGTH:
-                    # One frame and no more, as an answer usually comes.
-                    self._frames.append(bytes(lent[HEADER_LENGTH:count]))
-                    return
             if into_scratch and count:
                 with lent[:count] as received:
                     self.feed(received)
@@ -1256,7 +1256,8 @@ def _fill(message: Message, values: Mapping[str, Any], strict: bool) -> None:
     held = message.__dict__
     if cls._aliases and not strict:
         values = {cls._aliases.get(name, name): value for name, value in values.items()}
-    known = 0
+    # The tag is no field, and all that most messages have besides.
+    known = int(cls.type is not None and values.get("type") == cls.type)
     missing = []
     for name, check, _, default, nullable in _plan(cls):
         if name in values:
@@ -1284,9 +1285,7 @@ def _fill(message: Message, values: Mapping[str, Any], strict: bool) -> None:
     if missing:
         raise _Mismatch(f"missing {', '.join(missing)}")
     if known != len(values):
-        # All that most messages have besides is their tag.
-        if known + 1 != len(values) or cls.type is None or values.get("type") != cls.type:
-            _sort_out_the_rest(message, values, strict)
+        _sort_out_the_rest(message, values, strict)
 
 
 def _sort_out_the_rest(message: Message, values: Mapping[str, Any], strict: bool) -> None:

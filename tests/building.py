@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
+# Whether bundles built here have the first steps of build_spec.spec.
+DIALS_FIRST = platform.machine() == "x86_64"
 
 DAG = """
 from datetime import datetime

@@ -19,13 +19,12 @@ from typing import Any
 
 import pytest
 import survival
+from building import DIALS_FIRST
 from survival import PLACES, POINTS, SIGNALS, check_nothing_left, eventually, extractions, running
 from test_runner import pack
 
 import coordinator_bundle as cb
 
-# Whether bundles built here have the first steps of build_spec.spec.
-DIALS_FIRST = platform.machine() == "x86_64"
 KERNEL = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
 
 pytestmark = pytest.mark.only("bundle")

@@ -831,9 +831,9 @@ def main() -> None:
             "first": worker_first,
             "single": worker_single,
         }
-        if job["mode"] in ("task_turns", "task_again"):
-            take = worker_task_turns if job["mode"] == "task_turns" else worker_task_again
-            take(Path(job["dag_file"]), job["jobs"], job["runs"])
+        task_modes = {"task_turns": worker_task_turns, "task_again": worker_task_again}
+        if job["mode"] in task_modes:
+            task_modes[job["mode"]](Path(job["dag_file"]), job["jobs"], job["runs"])
         else:
             modes[job["mode"]](job["sides"], job["runs"])
         return
