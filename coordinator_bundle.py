@@ -663,11 +663,6 @@ class FrameReader:
             return
         view = memoryview(data).cast("B")
         position, end = 0, len(view)
-        if end > HEADER_LENGTH and self._payload is None and not self._header:
-            if int.from_bytes(view[:HEADER_LENGTH], "big") == end - HEADER_LENGTH:
-                # One frame and no more, as an answer usually comes.
-                self._frames.append(bytes(view[HEADER_LENGTH:]))
-                return
         while position < end:
             if self._payload is None:
                 taken = min(HEADER_LENGTH - len(self._header), end - position)
@@ -721,6 +716,11 @@ class FrameReader:
             lent.release()
             raise FrameError(f"buffer_updated({count}) for a buffer of {room} bytes")
         try:
+            if into_scratch and count > HEADER_LENGTH and self._payload is None and not (self._header or self._error):
+                if int.from_bytes(lent[:HEADER_LENGTH], "big") == count - HEADER_LENGTH:
+                    # One frame and no more, as an answer usually comes. `feed` would take it just so, and longer.
+                    self._frames.append(bytes(lent[HEADER_LENGTH:count]))
+                    return
             if into_scratch and count:
                 with lent[:count] as received:
                     self.feed(received)
