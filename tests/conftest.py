@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell without job control starts what it puts in the background deaf to Ctrl-C, and so would be every program
+    # that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "e2e: a whole Airflow is started; run by `make test-e2e`")
     config.addinivalue_line("markers", "only(*runners): says something about these values of --runner and no others")
 
