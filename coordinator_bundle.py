@@ -20702,45 +20702,59 @@ serve should_hide_value_for_key task_decorator_factory timezone_from_data utcnow
 )
 _QUICK_PROGRAM = """\
 def _start(space):
-    import _thread, builtins, gc, marshal, sys
+    import _thread, builtins, gc, marshal, posix, sys
 
     class Definitions(dict):
-        apart = {seldom!r}
+        apart = {apart!r}
 
         def __missing__(self, name):
             with lock:
                 if name not in space:
                     code = apart[name]
                     if isinstance(code, str):
-                        exec(extract(code), store)
+                        exec(archive.extract(code), store)
                         code = apart[name]
-                    exec(marshal.loads(code), space)
-                    # It is a good part of what a task has in memory.
+                    exec(marshal.loads(code) if isinstance(code, bytes) else read(name, *code), space)
                     apart[name] = None
             return space[name]
 
+    def read(name, place, length):
+        nonlocal file
+        name = name.encode()
+        for _ in range(2):
+            try:
+                data = posix.pread(file, length, first + place)
+                if data.startswith(name):
+                    return marshal.loads(memoryview(data)[len(name):])
+            except OSError:
+                pass
+            # A task may close what it has not opened, and the number may be another file's by now.
+            file = posix.open(archive._filename, posix.O_RDONLY)
+        raise ImportError(f"{{archive._filename}} has changed since this process began; start it again")
+
     gc.disable()
     lock = _thread.RLock()
-    extract = sys.modules["pyimod02_importers"].pyz_archive.extract
+    archive = sys.modules["pyimod02_importers"].pyz_archive
+    file, first = -1, archive._start_offset + archive.toc[{at_once!r}][1]
     apart = Definitions.apart
     store = dict(apart=apart)
-    exec(extract({at_once!r}), store)
     space["__builtins__"] = definitions = Definitions(vars(builtins))
     space["__all__"] = {names!r}
     for name in {builtins!r}:
         space[name] = definitions[name]
-    exec(marshal.loads(store.pop("rest")), space)
+    exec(read({at_once!r}, *{rest!r}), space)
 
 _start(globals())
 """
-# The module of the archive that a program begins with; stored as it is, because every start reads it.
+# What every start reads of the archive, and therefore lies in it as it is.
 AT_ONCE = "definitions at once"
 
 
-def quick_program(text: str) -> tuple[str, dict[str, str]]:
+def quick_program(text: str) -> tuple[str, dict[str, str], bytes]:
     """
     Return the text of a program that does what *text*, this module's, does, and makes each of its functions and classes
-    only when the name is first looked up; and by name the texts of the modules that hold them.
+    only when the name is first looked up; by name the texts of the modules that hold them; and the bytes that hold
+    those of `USED_BY_EVERY_TASK`, for the archive's `AT_ONCE`.
 
     Making them all, most of them for nothing, would be a third of a task's start. It is done without a mark in the
     module: Python looks for a global name among the builtins when the module has none, and here those are a dictionary
@@ -20754,14 +20768,33 @@ def quick_program(text: str) -> tuple[str, dict[str, str]]:
     import marshal
 
     def code(*body: ast.stmt) -> bytes:
-        flags = __future__.annotations.compiler_flag
+        # A tenth of it would be what nobody asks for: annotations of functions, and the columns of a source that a
+        # traceback cannot show.
         module = ast.fix_missing_locations(ast.Module(list(body), []))
+        for node in ast.walk(module):
+            if isinstance(node, ast.arg):
+                node.annotation = None
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                node.returns = None
+            if isinstance(node, (ast.stmt, ast.expr, ast.excepthandler)):
+                node.col_offset = node.end_col_offset = 0
+                node.end_lineno = node.lineno
+        flags = __future__.annotations.compiler_flag
         return marshal.dumps(compile(module, "coordinator_bundle.py", "exec", flags, dont_inherit=True, optimize=2))
 
+    def put_at_once(name: str, data: bytes) -> tuple[int, int]:
+        # The name tells that it is what was looked for.
+        place = len(at_once)
+        at_once.extend(name.encode() + data)
+        return place, len(at_once) - place
+
     def keep_apart(node: ast.FunctionDef | ast.ClassDef) -> None:
+        if node.name in USED_BY_EVERY_TASK:
+            apart[node.name] = put_at_once(node.name, code(node))
+            return
         title = max((number, title) for number, title in headings if number < node.lineno)[1]
-        group = AT_ONCE if node.name in USED_BY_EVERY_TASK else f"definitions of {title}"
-        apart.setdefault(group, {})[node.name] = code(node)
+        apart[node.name] = f"definitions of {title}"
+        groups.setdefault(f"definitions of {title}", {})[node.name] = code(node)
 
     lines = text.splitlines()
     headings = [(0, "")]
@@ -20770,9 +20803,12 @@ def quick_program(text: str) -> tuple[str, dict[str, str]]:
             headings.append((number, line[2:].strip("- ").partition(":")[0]))
     tree = ast.parse(text)
     everything = list(ast.walk(tree))
+    used = {node.id for node in everything if isinstance(node, ast.Name)} & set(vars(builtins))
     # Each name as often as something at the top of the module, or a `global` statement, binds it.
     bound = [name for node in everything if isinstance(node, ast.Global) for name in node.names]
-    apart: dict[str, dict[str, bytes]] = {}
+    apart: dict[str, str | tuple[int, int]] = {}
+    groups: dict[str, dict[str, bytes]] = {}
+    at_once = bytearray()
     rest: list[ast.stmt] = []
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -20794,16 +20830,14 @@ def quick_program(text: str) -> tuple[str, dict[str, str]]:
             keep_apart(node)
         else:
             rest.append(node)
-    used = {node.id for node in everything if isinstance(node, ast.Name)} & set(vars(builtins)) - set(bound)
-    groups = {group: f"apart.update({codes!r})\n" for group, codes in apart.items()}
-    groups[AT_ONCE] = f"rest = {code(*rest)!r}\n" + groups.get(AT_ONCE, "")
     program = _QUICK_PROGRAM.format(
         at_once=AT_ONCE,
-        seldom={name: group for group, codes in apart.items() if group != AT_ONCE for name in codes},
-        builtins=sorted(name for name in used if not name.startswith("_")),
+        apart=apart,
+        builtins=sorted(name for name in used - set(bound) if not name.startswith("_")),
         names=sorted(name for name in set(bound) if not name.startswith("_")),
+        rest=put_at_once(AT_ONCE, code(*rest)),
     )
-    return program, groups
+    return program, {group: f"apart.update({codes!r})\n" for group, codes in groups.items()}, bytes(at_once)
 
 
 def plan_for_spec(here: str) -> dict[str, Any]:

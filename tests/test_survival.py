@@ -56,6 +56,13 @@ def test_a_task_whose_bundle_is_replaced_goes_on_with_the_one_it_was_started_fro
     own.unlink()
 
 
+def test_a_task_may_open_another_file_in_place_of_its_bundle(bundle: Path, folder: Path) -> None:
+    with running(bundle, "opens_another_file_in_place_of_the_bundle", folder) as run:
+        run.accept().start().serve()
+        assert (run.code, run.outcomes) == (0, ["SucceedTask"]), run.everything()
+        assert "replaced 1" in run.everything()
+
+
 def test_what_a_start_uses_is_what_the_build_takes_for_it(bundle: Path, folder: Path) -> None:
     with running(bundle, "tells_what_it_has_used", folder) as run:
         run.accept().start().serve()

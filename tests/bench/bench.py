@@ -615,7 +615,7 @@ isolated()
 """
 CHAIN = """
 @dag(schedule=None, start_date=datetime(2026, 1, 1))
-def QUEUE_chain():
+def NAME_chain():
     @task(queue="QUEUE")
     def nothing():
         pass
@@ -626,7 +626,7 @@ def QUEUE_chain():
         before >> after
         before = after
 
-QUEUE_chain()
+NAME_chain()
 """
 # The time that importing a Dag file takes in a process that has our module.
 IMPORT_DAG_FILE = """
@@ -722,7 +722,11 @@ def row_thousand(bench: Bench) -> list[dict[str, Any]]:
 
 
 def row_chain(bench: Bench) -> list[dict[str, Any]]:
-    """a chain of 40 no-op tasks in `airflow standalone`: from each task's start to its end as Airflow records them"""
+    """a chain of 40 no-op tasks in `airflow standalone`: from each task's start to its end as Airflow records them
+
+    Between the two Airflow's supervisor and its API server have work to do too; the C program, which only answers, shows
+    how much at least.
+    """
     bench.prepare()
     import test_e2e
 
@@ -730,21 +734,37 @@ def row_chain(bench: Bench) -> list[dict[str, Any]]:
     home = Path(tempfile.mkdtemp(dir=bench.folder))
     dags.mkdir()
     bundles.mkdir()
-    for queue in ("frozen", "default"):
-        (dags / f"{queue}_chain.py").write_text(DAG_HEAD + CHAIN.replace("QUEUE", queue))
-    bench.build(dags / "frozen_chain.py", bundles / "frozen_chain")
+    queues = {"bundle": "frozen", "unpacked": "frozen", "airflow": "default"}
+    if c_bundle.have_compiler():
+        queues["c"] = "frozen"
+        tasks = ["nothing", *(f"nothing__{number}" for number in range(1, 40))]
+        c_bundle.build(bundles, "c_chain", tasks)
+    for side, queue in queues.items():
+        (dags / f"{side}_chain.py").write_text(DAG_HEAD + CHAIN.replace("NAME", side).replace("QUEUE", queue))
+    bench.build(dags / "bundle_chain.py", bundles / "bundle_chain")
+    packed = bench.folder / "unpacked_chain"
+    bench.build(dags / "unpacked_chain.py", packed)
+    subprocess.run([str(packed), "--unpack", str(bundles)], check=True)
     test_e2e.RUN_SECONDS = 900
     airflow = test_e2e.Deployment(home, dags, bundles)
     took: dict[str, list[float]] = {}
     try:
-        for queue in ("frozen", "default"):
-            if (state := airflow.run(f"{queue}_chain")) != "success":
-                raise SystemExit(f"the chain of the queue {queue} ended as {state}")
+        for side in queues:
+            if (state := airflow.run(f"{side}_chain")) != "success":
+                raise SystemExit(f"the chain of {side} ended as {state}")
             # One request reads a hundred task instances.
-            took[queue] = [float(task["duration"]) for task in airflow.tasks(f"{queue}_chain").values()]
+            took[side] = [float(task["duration"]) for task in airflow.tasks(f"{side}_chain").values()]
     finally:
         airflow.stop()
-    return [row("a task of a chain of 40 in airflow standalone / Airflow", "ms", took["frozen"], took["default"], 0.2)]
+    names = {"bundle": "one file", "unpacked": "unpacked", "c": "C program"}
+    return [
+        row(
+            f"a task of a chain of 40 in airflow standalone, {names[side]} / Airflow", "ms",
+            times, took["airflow"], 0.2 if side == "bundle" else None,
+        )
+        for side, times in took.items()
+        if side != "airflow"
+    ]  # fmt: skip
 
 
 ROWS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {

@@ -308,6 +308,18 @@ def closes_descriptors():
 
 
 @one
+def opens_another_file_in_place_of_the_bundle():
+    """What it uses from here on is read from the bundle, where the process has it open under a number of its own."""
+    other = os.open("/dev/zero", os.O_RDONLY)
+    bundle = os.path.realpath(sys.executable)
+    numbers = [int(name) for name in os.listdir("/proc/self/fd") if os.path.realpath(f"/proc/self/fd/{name}") == bundle]
+    for number in numbers:
+        os.dup2(other, number)
+    print("replaced", len(numbers))
+    return {"the": ["value", 1.5]}
+
+
+@one
 def changes_everything():
     import io
     import locale
