@@ -72,8 +72,10 @@ int main(int argc, char **argv) {
     skip_frame(comm_fd);
 
     char now[32];
-    time_t seconds = time(NULL);
-    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime(&seconds));
+    struct timespec moment;
+    clock_gettime(CLOCK_REALTIME, &moment);
+    size_t end = strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%S", gmtime(&moment.tv_sec));
+    snprintf(now + end, sizeof now - end, ".%06ldZ", moment.tv_nsec / 1000);
     unsigned char frame[256], *at = frame + 4;
     *at++ = 0x92; /* [0, {4 entries}] */
     *at++ = 0x00;

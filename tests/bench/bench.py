@@ -744,7 +744,7 @@ def row_chain(bench: Bench) -> list[dict[str, Any]]:
     bench.build(dags / "bundle_chain.py", bundles / "bundle_chain")
     packed = bench.folder / "unpacked_chain"
     bench.build(dags / "unpacked_chain.py", packed)
-    subprocess.run([str(packed), "--unpack", str(bundles)], check=True)
+    subprocess.run([str(packed), "--unpack", str(bundles)], check=True, stdout=subprocess.DEVNULL)
     test_e2e.RUN_SECONDS = 900
     airflow = test_e2e.Deployment(home, dags, bundles)
     took: dict[str, list[float]] = {}
