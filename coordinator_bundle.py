@@ -51,7 +51,7 @@ class BundleError(Exception):
 
 # A frozen program makes each function and class of this module when its name is first looked up (`quick_program`). The
 # few places that ask for a name by its text, or whether there is one, do it with these.
-_apart: Container[str] = getattr(globals()["__builtins__"], "apart", ())
+_apart: Collection[str] = getattr(globals()["__builtins__"], "apart", ())
 
 
 def has_global(name: str) -> bool:
@@ -134,7 +134,7 @@ def forbid_core(pid: int) -> None:
 
 
 def forget_relocations() -> None:
-    """Give back what the dynamic linker has read of libpython to load it, a seventh of what the keeper would hold."""
+    """Give back what the dynamic linker has read of libraries to load them, a fifth of what the keeper would hold."""
     try:
         import _ctypes
 
@@ -145,7 +145,7 @@ def forget_relocations() -> None:
             for line in maps:
                 span, access, offset, *_ = line.split()
                 # It begins with what is only read, so that reading it once more yields the same.
-                if "/libpython" in line and access == "r--p" and not int(offset, 16):
+                if ".so" in line and access == "r--p" and not int(offset, 16):
                     start, end = (int(number, 16) for number in span.split("-"))
                     call_libc("madvise", Address(start), Address(end - start), _MADV_DONTNEED)
     except (ImportError, OSError):
@@ -8518,6 +8518,10 @@ def _name_members(owner: Any, home: str) -> None:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__" and _apart:
+        import builtins
+
+        return [each for each in {*globals(), *_apart} if not each.startswith("_") and not hasattr(builtins, each)]
     return airflow_name(name)
 
 
@@ -13066,12 +13070,8 @@ class AirflowModules:
     def modules(self) -> Collection[str]:
         """The names of all modules that this one answers for."""
         if self._modules is None:
-            if _apart:
-                from _bundle_contents import AIRFLOW_MODULES  # type: ignore[import-not-found]
-
-                self._modules = AIRFLOW_MODULES
-            else:
-                self._modules = airflow_module_names()
+            # In a frozen program the table is complete.
+            self._modules = _AIRFLOW_MODULES if _apart else airflow_module_names()
         return self._modules
 
     def names(self, module: str) -> dict[str, str]:
@@ -14802,26 +14802,29 @@ def attach_logging(logging: Any) -> None:
         logging.getLogger(name).setLevel(number)
 
 
-class _LoggingImport:
-    """Attaches the log channel to logging at the moment a Dag file or a library first imports it."""
+class _FirstImport:
+    """Passes a module on at the moment a Dag file or a library first imports it."""
+
+    def __init__(self, name: str, then: Callable[[Any], None]) -> None:
+        self._name, self._then = name, then
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        if fullname != "logging":
+        if fullname != self._name:
             return None
         sys.meta_path.remove(self)  # type: ignore[arg-type]
         for finder in sys.meta_path:
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
-                spec.loader = _AttachingLoader(spec.loader)  # type: ignore[assignment]
+                spec.loader = _PassingLoader(spec.loader, self._then)  # type: ignore[assignment]
                 return spec
         return None
 
 
-class _AttachingLoader:
-    """The loader of logging, with `attach_logging` behind it."""
+class _PassingLoader:
+    """The loader of a module that is passed on once it is loaded."""
 
-    def __init__(self, loader: Any) -> None:
-        self._loader = loader
+    def __init__(self, loader: Any, then: Callable[[Any], None]) -> None:
+        self._loader, self._then = loader, then
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -14832,16 +14835,14 @@ class _AttachingLoader:
     def exec_module(self, module: Any) -> None:
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        attach_logging(module)
+        self._then(module)
 
 
-def capture_logging() -> None:
-    """Send what the process logs, warns of and prints to the log channel (print by way of the supervisor)."""
-    if "logging" in sys.modules:
-        attach_logging(sys.modules["logging"])
-    else:
-        sys.meta_path.insert(0, _LoggingImport())  # type: ignore[arg-type]
-    import warnings
+def attach_warnings(warnings: Any) -> None:
+    """Send warnings to the log channel.
+
+    :param warnings: the module
+    """
 
     def showwarning(
         message: Any, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None
@@ -14856,6 +14857,16 @@ def capture_logging() -> None:
         )
 
     warnings.showwarning = showwarning
+
+
+def capture_logging() -> None:
+    """Send what the process logs, warns of and prints to the log channel (print by way of the supervisor)."""
+    # Either module is a good part of what a task that does little has to load.
+    for name, attach in (("logging", attach_logging), ("warnings", attach_warnings)):
+        if name in sys.modules:
+            attach(sys.modules[name])
+        else:
+            sys.meta_path.insert(0, _FirstImport(name, attach))  # type: ignore[arg-type]
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
@@ -20678,8 +20689,8 @@ Param ParamsDict ParsingContext PlainXComArg PythonOperator Record ResolveMixin 
 SetRenderedFields SetXCom SetupTeardownContext Signature StartupDetails SucceedTask SupervisorClient TIRunContext Tagged
 TaskDecoratorCollection TaskGroup TaskGroupContext TaskInstance TaskInstanceState TaskRunner TaskRunnerMarker
 TaskStateStoreAccessor Transport TriggerRule ValueTypes Variable VariableAccessor VariableResponse VariableResult
-WeightRule XComArg XComResult _AssetAccessors _AttachingLoader _CronTimetable _EnumerationType _LateHooks _LazyValue
-_LoggingImport _PackedExtensions _PlaceholderModule _PythonDecoratedOperator _TaskDecorator _add_mask _adopt_listeners
+WeightRule XComArg XComResult _AssetAccessors _CronTimetable _EnumerationType _FirstImport _LateHooks _LazyValue
+_PackedExtensions _PassingLoader _PlaceholderModule _PythonDecoratedOperator _TaskDecorator _add_mask _adopt_listeners
 _airflow_home _apply_defaults _as_list _as_timedelta _as_trigger_rule _caller _check_any _check_bool _check_datetime
 _check_float _check_int _check_json _check_path _check_str _check_timedelta _check_tree _check_uuid _check_value_depth
 _checked _class_of_dag_file _compile _compile_one _compile_union _configured _create_timetable _dag_file_of_airflow
@@ -20692,12 +20703,12 @@ _read_timezone _read_uuid _read_value _read_value_dict _read_value_items _refuse
 _run_under_supervisor _shown_field _sort_out_the_rest _split _tell_listeners _text _timestamp _trace_context
 _write_collection _write_dataframe _write_date _write_datetime _write_decimal _write_numpy_bool _write_numpy_float
 _write_numpy_int _write_timedelta _write_timezone _write_uuid _write_value _write_value_dict _write_value_list
-adopt_deployment airflow_name ask ask_or_raise attach_logging call_with_outlets capture_logging check_drift
-check_impersonation context_to_airflow_vars convert_to_utc dag decode_message decode_response deserialize_value
-determine_kwargs encode_request family frozen_dag_code get_current_context get_unique_task_id global_value has_global
-is_arg_set is_async_callable is_definition log_event log_json main parse_address placeholder_tasks
-prepare_frozen_imports process_params redact register_value_type rendered_fields restore_environment serialize_value
-serve should_hide_value_for_key task_decorator_factory timezone_from_data utcnow validate_key
+adopt_deployment airflow_name ask ask_or_raise attach_logging attach_warnings call_with_outlets capture_logging
+check_drift check_impersonation context_to_airflow_vars convert_to_utc dag decode_message decode_response
+deserialize_value determine_kwargs encode_request family frozen_dag_code get_current_context get_unique_task_id
+global_value has_global is_arg_set is_async_callable is_definition log_event log_json main parse_address
+placeholder_tasks prepare_frozen_imports process_params redact register_value_type rendered_fields restore_environment
+serialize_value serve should_hide_value_for_key task_decorator_factory timezone_from_data utcnow validate_key
 """.split()
 )
 _QUICK_PROGRAM = """\
@@ -20739,7 +20750,6 @@ def _start(space):
     apart = Definitions.apart
     store = dict(apart=apart)
     space["__builtins__"] = definitions = Definitions(vars(builtins))
-    space["__all__"] = {names!r}
     for name in {builtins!r}:
         space[name] = definitions[name]
     exec(read({at_once!r}, *{rest!r}), space)
@@ -20819,7 +20829,14 @@ def quick_program(text: str) -> tuple[str, dict[str, str], bytes]:
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             continue
-        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or bound.count(node.name) > 1:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "_AIRFLOW_MODULES":
+            # It cannot be completed where nothing has been made yet.
+            node.value = ast.parse(repr(airflow_module_names()), mode="eval").body
+        if (
+            not isinstance(node, (ast.FunctionDef, ast.ClassDef))
+            or bound.count(node.name) > 1
+            or node.name == "__getattr__"  # Python looks for it in the module and nowhere else.
+        ):
             rest.append(node)
         elif not node.decorator_list:
             keep_apart(node)
@@ -20834,7 +20851,6 @@ def quick_program(text: str) -> tuple[str, dict[str, str], bytes]:
         at_once=AT_ONCE,
         apart=apart,
         builtins=sorted(name for name in used - set(bound) if not name.startswith("_")),
-        names=sorted(name for name in set(bound) if not name.startswith("_")),
         rest=put_at_once(AT_ONCE, code(*rest)),
     )
     return program, {group: f"apart.update({codes!r})\n" for group, codes in groups.items()}, bytes(at_once)

@@ -12,6 +12,7 @@ import sys
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import building
 import pytest
@@ -153,6 +154,12 @@ def test_a_dag_file_is_a_module_with_airflows_kind_of_name(tags: list[str]) -> N
     name = next(tag for tag in tags if tag.startswith("name:"))
     assert name.startswith("name:unusual_prefix_")
     assert name.endswith("_my_dag_2024")
+
+
+def test_a_dag_file_may_take_everything_from_the_module_of_that_name(make_bundle: Any) -> None:
+    done = run(make_bundle("own_name.py"), "--run", "own_name")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ["answers", "skipped"] in [line.split()[:2] for line in done.stdout.splitlines()]
 
 
 def test_a_failing_dag_file_is_named_with_its_line(built: tuple[Path, str], project: Path) -> None:

@@ -724,7 +724,7 @@ def row_thousand(bench: Bench) -> list[dict[str, Any]]:
 def row_chain(bench: Bench) -> list[dict[str, Any]]:
     """a chain of 40 no-op tasks in `airflow standalone`: from each task's start to its end as Airflow records them
 
-    Between the two Airflow's supervisor and its API server have work to do too; the C program, which only answers, shows
+    Between the two Airflow's supervisor and its API server work too; the C program, which only answers, shows
     how much at least.
     """
     bench.prepare()
