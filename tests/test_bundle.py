@@ -12,7 +12,6 @@ import sys
 import time
 import zlib
 from pathlib import Path
-from typing import Any
 
 import building
 import pytest
@@ -79,6 +78,29 @@ def fail():
     "../elsewhere/shared_code/deep.py": "NAME = 'from-elsewhere-'\n",
     "../elsewhere/shared_code/raw.bin": "raw",
 }
+
+
+OWN_NAME = """\
+from datetime import datetime
+
+import coordinator_bundle
+from airflow.sdk import DAG as dag_class
+from coordinator_bundle import *
+from coordinator_bundle import DAG, BashOperator, TaskGroup, task
+
+assert DAG is dag_class is coordinator_bundle.DAG
+assert cross_downstream is coordinator_bundle.cross_downstream
+
+with DAG("own_name", schedule=None, start_date=datetime(2026, 1, 1)):
+    with TaskGroup("group"):
+        said = BashOperator(task_id="says", bash_command="echo said")
+
+    @task
+    def answers(value):
+        raise coordinator_bundle.AirflowSkipException(f"skipped after {value}")
+
+    answers(said.output)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -156,8 +178,10 @@ def test_a_dag_file_is_a_module_with_airflows_kind_of_name(tags: list[str]) -> N
     assert name.endswith("_my_dag_2024")
 
 
-def test_a_dag_file_may_take_everything_from_the_module_of_that_name(make_bundle: Any) -> None:
-    done = run(make_bundle("own_name.py"), "--run", "own_name")
+def test_a_dag_file_may_take_everything_from_the_module_of_that_name(tmp_path: Path) -> None:
+    write_project(tmp_path, {"own_name.py": OWN_NAME})
+    build(tmp_path / "own_name.py", out=tmp_path / "own_name")
+    done = run(tmp_path / "own_name", "--run", "own_name")
     assert done.returncode == 0, done.stdout + done.stderr
     assert ["answers", "skipped"] in [line.split()[:2] for line in done.stdout.splitlines()]
 
