@@ -3898,7 +3898,7 @@ class FailFastDagInvalidTriggerRule(AirflowException):
     __module__ = "airflow.sdk.exceptions"
 
     def __str__(self) -> str:
-        return "A 'fail_fast' dag can only have TriggerRule.ALL_SUCCESS trigger rule"
+        return f"A 'fail_fast' dag can only have {TriggerRule.ALL_SUCCESS} trigger rule"
 
 
 class RemovedInAirflow4Warning(DeprecationWarning):

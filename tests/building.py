@@ -28,6 +28,9 @@ def {dag_id}():
 {dag_id}()
 """
 
+# For Python 3.10 there are none of the providers that this module goes by, but the ones before them.
+HAS_LATEST_PROVIDERS = sys.version_info >= (3, 11)
+
 
 def dag_text(dag_id: str, tags: str = "[]", before: str = "") -> str:
     """A Dag file with one task; *tags* is an expression, *before* is code above everything."""

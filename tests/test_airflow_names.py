@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from building import HAS_LATEST_PROVIDERS
 
 import coordinator_bundle as module
 
@@ -210,6 +211,8 @@ def test_a_connection_of_the_core_is_made_as_airflow_makes_it(given: dict[str, A
 def test_a_bundle_offers_nothing_that_airflow_does_not() -> None:
     beyond: dict[str, set[str]] = {}
     for home in module.airflow_modules.modules:
+        if home.startswith("airflow.providers.common.compat") and not HAS_LATEST_PROVIDERS:
+            continue
         theirs = __import__(home, fromlist=["*"])
         for name in module.airflow_modules.names(home):
             try:
@@ -346,6 +349,8 @@ TRIGGERS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "kwargs"), TRIGGERS, ids=[f"{name}-{len(kwargs)}" for name, kwargs in TRIGGERS])
 def test_a_trigger_is_written_down_as_airflow_writes_it(name: str, kwargs: dict[str, Any]) -> None:
     path = f"airflow.providers.standard.triggers.{name}"
+    if "target_time" in kwargs and not HAS_LATEST_PROVIDERS:
+        pytest.skip("DateTimeTrigger of an older provider takes no target_time")
     assert ours(path)(**dict(kwargs)).serialize() == real(path)(**dict(kwargs)).serialize()
 
 

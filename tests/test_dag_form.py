@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import parity
+from building import HAS_LATEST_PROVIDERS
 
 pytest.importorskip("airflow.serialization.serialized_objects", reason="apache-airflow is not installed")
 
@@ -54,6 +55,8 @@ def test_the_encoder_writes_a_real_dag_as_airflow_does(
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_a_dag_file_has_the_form_that_airflow_gives_it(file: Path, ours: dict[str, Any], real: dict[str, Any]) -> None:
+    if file.stem == "standard_operators" and not HAS_LATEST_PROVIDERS:
+        pytest.skip("DateTimeSensorAsync of an older provider cannot start in the triggerer")
     assert list(parity.compare(ours[str(file)], real[str(file)])) == []
 
 
