@@ -141,13 +141,16 @@ def forget_relocations() -> None:
         class Address(_ctypes._SimpleCData):  # type: ignore[misc, name-defined]
             _type_ = "P"
 
+        before = ""
         with open("/proc/self/maps") as maps:
             for line in maps:
-                span, access, offset, *_ = line.split()
-                # It begins with what is only read, so that reading it once more yields the same.
-                if ".so" in line and access == "r--p" and not int(offset, 16):
+                span, access, *_, path = line.split()
+                # What a library begins with is only read, so that reading it once more yields the same; what it has
+                # besides may have been written to and closed to writing since.
+                if ".so" in path and path != before and access == "r--p":
                     start, end = (int(number, 16) for number in span.split("-"))
                     call_libc("madvise", Address(start), Address(end - start), _MADV_DONTNEED)
+                before = path
     except (ImportError, OSError):
         pass
 
