@@ -288,7 +288,8 @@ def test_what_each_start_writes_is_stored_smaller_than_it_is(built: tuple[Path, 
     libraries = {name: entry for name, *entry in entries if entry[3] == b"b" and name.startswith(b"libpython")}
     assert libraries
     for stored, length, compressed, _kind in libraries.values():
-        assert compressed and len(stored) < 0.9 * length
+        # That of Python 3.10 has less that is easily compressed: no frozen standard library.
+        assert compressed and len(stored) < (0.8 if sys.version_info >= (3, 11) else 0.9) * length
         content = zlib.decompress(stored)
         assert len(content) == length and content.startswith(b"\x7fELF")
 
@@ -408,7 +409,8 @@ def test_pyinstaller_by_hand_makes_the_same_bundle(tmp_path: Path) -> None:
     build(folder / "hand.py", out=tmp_path / "by_make")
     command = [str(build_python()), "-m", "PyInstaller", "build_spec.spec"]
     # Python 3.10 writes a set of constants in the order of its hashes.
-    environment = building.environment(PYTHONHASHSEED="0")
+    seed = {} if sys.version_info >= (3, 11) else {"PYTHONHASHSEED": "0"}
+    environment = building.environment(**seed)
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     by_hand, by_make = cb.read_bundle(str(folder / "dist" / "hand")), cb.read_bundle(str(tmp_path / "by_make"))

@@ -1,9 +1,12 @@
 # /// script
 # dependencies = [
 #     "apache-airflow==3.2.0",
-#     "apache-airflow-providers-ftp>=3.16.0,<3.17",
-#     "apache-airflow-providers-http>=6.2.0,<6.4",
-#     "apache-airflow-providers-sqlite>=4.3.3,<4.4",
+#     "apache-airflow-providers-ftp==3.16.1; python_version >= '3.11'",
+#     "apache-airflow-providers-ftp==3.16.0; python_version < '3.11'",
+#     "apache-airflow-providers-http==6.3.0; python_version >= '3.11'",
+#     "apache-airflow-providers-http==6.2.0; python_version < '3.11'",
+#     "apache-airflow-providers-sqlite==4.3.4; python_version >= '3.11'",
+#     "apache-airflow-providers-sqlite==4.3.3; python_version < '3.11'",
 #     "universal-pathlib==0.3.10",
 # ]
 # ///
