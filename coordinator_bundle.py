@@ -19874,20 +19874,40 @@ def _check_make_variables() -> None:
 
     :raises BuildError: a name is close to one of ours. What another makefile calls this one with may be its own.
     """
-    import shlex
+    import re
 
     known = "DAG OUT INCLUDE EXCLUDE REQUIREMENTS EXPLAIN BUNDLE BUNDLES UNPACK PYTHON".split()
     given = os.environ.get("MAKEFLAGS", "").partition("-- ")[2] if os.environ.get("MAKELEVEL") == "1" else ""
-    for word in shlex.split(given):
+    # A backslash before a space is all that make quotes with.
+    for word in re.split(r"(?<!\\) +", given):
         name, is_variable, _ = word.partition("=")
         near = _nearest(name, known) if is_variable and name not in known else ""
         if near:
             raise BuildError(f"make has no variable {name} here{near}")
 
 
-def build_main(install: str | None = None, unpack: bool = False) -> int:
-    """`make bundle`: DAG, OUT, INCLUDE and the like from the environment, words split as a shell does."""
+def _words_in(variable: str) -> list[str]:
+    """
+    What a variable of the environment lists: the one path that it is, or else its words, split as a shell does.
+
+    :raises BuildError: a quotation mark is not closed.
+    """
     import shlex
+
+    given = os.environ.get(variable, "")
+    if os.path.exists(given):
+        return [given]
+    try:
+        return shlex.split(given)
+    except ValueError as error:
+        raise BuildError(
+            f"{variable}={given}: there is no such file; of several, quote each that has a space or a quotation mark "
+            f"in it ({error})"
+        ) from None
+
+
+def build_main(install: str | None = None, unpack: bool = False) -> int:
+    """`make bundle`: DAG, OUT, INCLUDE and the like from the environment."""
     import signal
 
     def on_term(signum: int, frame: Any) -> NoReturn:
@@ -19897,15 +19917,15 @@ def build_main(install: str | None = None, unpack: bool = False) -> int:
     signal.signal(signal.SIGTERM, on_term)
     try:
         _check_make_variables()
-        dags = shlex.split(os.environ.get("DAG", ""))
+        dags = _words_in("DAG")
         if not dags:
             raise BuildError("which Dag file? make bundle DAG=my_dag.py")
         return build(
             dags,
             out=os.environ.get("OUT") or None,
             requirements=os.environ.get("REQUIREMENTS") or None,
-            include=shlex.split(os.environ.get("INCLUDE", "")),
-            exclude=shlex.split(os.environ.get("EXCLUDE", "")),
+            include=_words_in("INCLUDE"),
+            exclude=_words_in("EXCLUDE"),
             explain=os.environ.get("EXPLAIN", "") not in ("", "0"),
             install=install,
             unpack=unpack,
@@ -19926,8 +19946,6 @@ def build_main(install: str | None = None, unpack: bool = False) -> int:
 def install_main() -> int:
     """`make install`: builds what DAG names, or takes what BUNDLE names, and puts it into the folder BUNDLES, in the
     form of `--unpack` where UNPACK=1 says so."""
-    import shlex
-
     folder = os.environ.get("BUNDLES", "")
     try:
         _check_make_variables()
@@ -19937,7 +19955,7 @@ def install_main() -> int:
                 "for one that is built already"
             )
         unpack = os.environ.get("UNPACK", "") not in ("", "0")
-        bundles = shlex.split(os.environ.get("BUNDLE", ""))
+        bundles = _words_in("BUNDLE")
         if not bundles:
             return build_main(folder, unpack)
         for path in bundles:
@@ -20382,10 +20400,10 @@ def _seconds(since: float) -> str:
 
 
 def _shown_path(path: str, runnable: bool = False) -> str:
-    """A path as short as it can be from where the user stands."""
+    """A path as short as it can be from where the user stands, or what to write for it in a shell."""
     relative = os.path.relpath(path)
     if relative.startswith(".."):
-        return path
+        relative = path
     if not runnable:
         return relative
     import shlex

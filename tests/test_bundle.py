@@ -497,6 +497,8 @@ def test_a_wrong_dag_file_is_refused_with_file_and_line(tmp_path: Path, files: d
         (["bundle"], {"DAG": "etl.txt"}, "etl.txt: Airflow reads a Dag file only when its name ends in .py"),
         (["bundel"], {}, "there is no target or file 'bundel'; make help lists the targets"),
         (["bundle"], {"PYTHON": "python3.99"}, "PYTHON=python3.99: there is no such program"),
+        (["bundle"], {"DAG": "Ann's etl.py"}, "DAG=Ann's etl.py: there is no such file; of several, quote each"),
+        (["install"], {"BUNDLES": ".", "BUNDLE": "Ann's etl"}, "BUNDLE=Ann's etl: there is no such file; of several"),
         # What is not like any of ours may be somebody else's.
         (["bundle"], {"STAGE": "test"}, "which Dag file? make bundle DAG=my_dag.py"),
     ],
@@ -620,6 +622,22 @@ def test_a_build_killed_half_way_leaves_no_bundle_and_the_next_one_succeeds(tmp_
     assert not out.exists()
     build(tmp_path / "dags" / "killed.py", out=out)
     assert run(out, "--parse").returncode == 0
+
+
+def test_paths_with_spaces_and_quotation_marks_are_taken_and_told_as_a_shell_wants_them(tmp_path: Path) -> None:
+    home = tmp_path / "Ann's Dags"
+    dag = write_project(home, {"an etl.py": dag_text("spaced")}) / "an etl.py"
+    said = build(dag, out=home / "its bundle")
+    list_it, install_it = re.findall(r"^(?:next:|     ) (.+?) (?:lists|puts)", said, re.MULTILINE)
+    listed = subprocess.run(list_it, shell=True, capture_output=True, text=True, cwd=building.REPO)
+    assert listed.returncode == 0 and "spaced" in listed.stdout, listed.stderr
+    (tmp_path / "at work").mkdir()
+    install_it = install_it.replace("BUNDLES=FOLDER", f"BUNDLES='{tmp_path / 'at work'}'")
+    done = subprocess.run(
+        install_it, shell=True, capture_output=True, text=True, cwd=building.REPO, env=building.environment()
+    )
+    assert done.returncode == 0, done.stderr
+    assert run(tmp_path / "at work" / "its bundle", "--inspect").returncode == 0
 
 
 def test_two_builds_of_one_dag_file_at_once_take_turns(tmp_path: Path) -> None:
