@@ -624,6 +624,15 @@ def test_a_build_killed_half_way_leaves_no_bundle_and_the_next_one_succeeds(tmp_
     assert run(out, "--parse").returncode == 0
 
 
+def test_the_three_files_without_a_dag_file_say_what_is_missing(tmp_path: Path) -> None:
+    for name in ("coordinator_bundle.py", "build_spec.spec", "Makefile"):
+        shutil.copy(building.REPO / name, tmp_path)
+    command = ["make", "--no-print-directory", "-C", str(tmp_path), f"PYTHON={sys.executable}"]
+    done = subprocess.run(command, capture_output=True, text=True, env=building.environment())
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert f"error: no Dag file lies in {tmp_path}; make bundle DAG=my_dag.py" in done.stderr
+
+
 def test_paths_with_spaces_and_quotation_marks_are_taken_and_told_as_a_shell_wants_them(tmp_path: Path) -> None:
     home = tmp_path / "Ann's Dags"
     dag = write_project(home, {"an etl.py": dag_text("spaced")}) / "an etl.py"
