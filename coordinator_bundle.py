@@ -19851,11 +19851,11 @@ def build_example() -> int:
 
     here = os.path.dirname(os.path.abspath(__file__))
     dags = dag_files_beside(here)
-    example = os.path.join(here, "tests", "dags", "example_etl.py")
-    if not dags and not os.path.exists(example):
-        print(f"error: no Dag file lies in {here}; make bundle DAG=my_dag.py names one elsewhere", file=sys.stderr)
-        return 1
     if not dags:
+        example = os.path.join(here, "tests", "dags", "example_etl.py")
+        if not os.path.exists(example):
+            print(f"error: no Dag file lies in {here}; make bundle DAG=my_dag.py names one elsewhere", file=sys.stderr)
+            return 1
         # A folder of its own, as yours would be: what lies beside a Dag file is taken along.
         folder = os.path.join(here, "build", "example")
         os.makedirs(folder, exist_ok=True)
