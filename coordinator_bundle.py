@@ -4533,6 +4533,52 @@ CRON_PRESETS = {
 }
 
 
+# What croniter, with which Airflow reads a cron expression, takes in any case.
+CRON_ALIASES = {name: cron for name, cron in CRON_PRESETS.items() if name != "@quarterly"}
+CRON_ALIASES |= {"@midnight": CRON_PRESETS["@daily"], "@annually": CRON_PRESETS["@yearly"]}
+
+
+def _numbered(names: str, first: int) -> dict[str, str]:
+    return {name: str(number) for number, name in enumerate(names.split(), first)}
+
+
+_CRON_FIELDS: tuple[tuple[str, int, int, dict[str, str]], ...] = (
+    ("minute", 0, 59, {}),
+    ("hour", 0, 23, {}),
+    ("day of the month", 1, 31, {}),
+    ("month", 1, 12, _numbered("jan feb mar apr may jun jul aug sep oct nov dec", 1)),
+    ("day of the week", 0, 7, _numbered("sun mon tue wed thu fri sat", 0)),
+    ("second", 0, 59, {}),
+    ("year", 1970, 2099, {}),
+)
+
+
+def cron_fault(expression: str) -> str:
+    """Return what is wrong with a cron expression, "" where Airflow takes it.
+
+    The rules are those of `croniter.expand`. What is more than lists, ranges, steps and names (`L`, `W`, `#`, `R`) is
+    left to Airflow.
+    """
+    fields = CRON_ALIASES.get(expression.lower(), expression).lower().split()
+    if not 5 <= len(fields) <= 7:
+        return f"it has {len(fields)} field{'s' * (len(fields) != 1)} where 5, 6 or 7 are wanted"
+    for text, (field, low, high, names) in zip(fields, _CRON_FIELDS):
+        for item in text.split(","):
+            span, slash, step = item.partition("/")
+            first, dash, last = span.partition("-")
+            if "#" in item or set(span) & set("lwrh?") and not span.strip("lwrh?()-0123456789"):
+                continue
+            if slash and not (step.isdecimal() and int(step)):
+                return f"{item!r} has no step of 1 or more"
+            # A range that ends below its begin goes round, and one from a value to itself is all: of neither does
+            # croniter look whether its end is too low.
+            for value, least in ((first, 0 if first == last else low), (last, 0)) if dash else ((first, low),):
+                number = names.get(value, value)
+                if span != "*" and not (number.isdecimal() and least <= int(number) <= high):
+                    return f"{value!r} is no {field}, which goes from {low} to {high}"
+    return ""
+
+
 def _no_interval() -> Any:
     from datetime import timedelta
 
@@ -4547,11 +4593,9 @@ class _CronTimetable(BaseTimetable):
         super().__init__(CRON_PRESETS.get(expression, expression), timezone, **options)
 
     def validate(self) -> None:
-        fields = self.expression.split()
-        if len(fields) not in (5, 6, 7):
-            raise AirflowTimetableInvalid(
-                f"[{self.expression}] is not a cron expression: it has {len(fields)} fields where 5, 6 or 7 are wanted"
-            )
+        fault = cron_fault(self.expression)
+        if fault:
+            raise AirflowTimetableInvalid(f"[{self.expression}] is not a cron expression: {fault}")
 
 
 class _DeltaTimetable(BaseTimetable):
@@ -11726,29 +11770,23 @@ def next_run_after(timetable: Any, start: datetime, end: datetime) -> Any:
     return None
 
 
-_CRON_NAMES = {
-    name: str(number)
-    for names, first in (("jan feb mar apr may jun jul aug sep oct nov dec", 1), ("sun mon tue wed thu fri sat", 0))
-    for number, name in enumerate(names.split(), first)
-}
-
-
-def _cron_field(text: str, low: int, high: int, expression: str) -> set[int]:
+def _cron_field(text: str, low: int, high: int, names: dict[str, str]) -> set[int]:
     found: set[int] = set()
-    for item in text.lower().split(","):
-        span, slash, step = item.partition("/")
+    for item in text.split(","):
+        span, _, step = item.partition("/")
         first, dash, last = span.partition("-")
-        first, last = _CRON_NAMES.get(first, first), _CRON_NAMES.get(last, last)
+        first, last = names.get(first, first), names.get(last, last)
         if first in ("*", "?"):
             first, last = str(low), str(high)
         elif not dash:
-            last = str(high) if slash else first
-        if not (first.isdigit() and last.isdigit() and (step.isdigit() or not slash)):
-            raise BundleError(
-                f"cannot work out the next run of cron expression {expression!r} in a bundle, which knows lists, "
-                "ranges, steps and names: give the task the queue of an ordinary worker"
-            )
-        found.update(range(int(first), int(last) + 1, int(step or 1)))
+            last = str(high) if step else first
+        start, end = int(first), int(last)
+        if not dash or start < end:
+            found.update(range(start, end + 1, int(step or 1)))
+        elif step:
+            raise ValueError
+        else:  # Round the end of the field, as in sat-sun; from a value to itself is all of it.
+            found.update(range(start, high + 1), range(low, end + 1))
     return found
 
 
@@ -11759,13 +11797,16 @@ def cron_next(expression: str, after: datetime, zone: Any) -> datetime:
     """
     from datetime import timedelta
 
-    fields = expression.split()
-    if len(fields) != 5:
-        _cron_field("#", 0, 0, expression)
-    spans = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-    minutes, hours, days, months, weekdays = (
-        _cron_field(text, low, high, expression) for text, (low, high) in zip(fields, spans)
-    )
+    fields = CRON_ALIASES.get(expression.lower(), expression).lower().split()
+    try:
+        minutes, hours, days, months, weekdays = (
+            _cron_field(text, low, high, names) for text, (_, low, high, names) in zip(fields, _CRON_FIELDS)
+        )
+    except ValueError:
+        raise BundleError(
+            f"cannot work out the next run of cron expression {expression!r} in a bundle, which knows five fields of "
+            "lists, ranges, steps and names: give the task the queue of an ordinary worker"
+        ) from None
     weekdays = {number % 7 for number in weekdays}
     # Cron takes either day when both are restricted.
     either = fields[2] not in ("*", "?") and fields[4] not in ("*", "?")
@@ -26797,7 +26838,7 @@ def _schedule_words(dag: DAG) -> str:
     if schedule is None:
         return "none, runs when triggered"
     if isinstance(schedule, str):
-        expression = CRON_PRESETS.get(schedule)
+        expression = CRON_PRESETS.get(schedule) or CRON_ALIASES.get(schedule.lower())
         words = _SCHEDULE_WORDS.get(schedule) or cron_words(expression or schedule)
         return ": ".join(each for each in (words, f"{schedule} ({expression})" if expression else schedule) if each)
     if isinstance(schedule, BaseAsset):

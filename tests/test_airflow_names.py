@@ -435,6 +435,10 @@ CRONS = [
     "0 0 29 2 *",
     "0 9 * * 7",
     "59 23 31 12 *",
+    "@midnight",
+    "0 6 * * SAT-Sun",
+    "0 0 1 nov-feb *",
+    "5 7-7 * * *",
 ]
 
 
@@ -450,9 +454,10 @@ def test_the_next_run_of_a_cron_schedule_is_airflows(cron: str, zone: str) -> No
         assert module.cron_next(cron, end, zone) == theirs._get_next(end)
 
 
-def test_what_is_not_plain_cron_names_the_remedy() -> None:
+@pytest.mark.parametrize("cron", ["0 0 L * *", "0 0 * * mon#2", "0 0 * * * 30", "0 0 * nov-feb/2 *"])
+def test_what_is_not_plain_cron_names_the_remedy(cron: str) -> None:
     with pytest.raises(module.BundleError, match="give the task the queue of an ordinary worker"):
-        module.cron_next("0 0 L * *", datetime(2026, 1, 1, tzinfo=UTC), "UTC")
+        module.cron_next(cron, datetime(2026, 1, 1, tzinfo=UTC), "UTC")
 
 
 def test_object_storage_paths_are_airflows_and_read_what_is_there(tmp_path: Path) -> None:

@@ -239,7 +239,17 @@ def fields(low: int, high: int) -> st.SearchStrategy[str]:
 crons = st.one_of(
     st.tuples(fields(0, 59), fields(0, 23), fields(1, 28), fields(1, 12), fields(0, 6)).map(" ".join),
     st.sampled_from(
-        ["@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", "0 0 * * MON", "5 4 1 JAN,JUL *"]
+        [
+            "@hourly",
+            "@Daily",
+            "@weekly",
+            "@monthly",
+            "@quarterly",
+            "@yearly",
+            "@midnight",
+            "0 0 * * MON",
+            "5 4 L JAN,JUL *",
+        ]
     ),
 )
 
@@ -561,3 +571,50 @@ def test_a_drawn_dag_has_the_form_that_airflow_gives_it(drawn: dict[str, Any]) -
     else:
         assert not isinstance(mine, tuple), mine
         assert list(parity.differences(parity.plain(mine), parity.plain(theirs))) == []
+
+
+cron_values = st.one_of(
+    st.integers(0, 70).map(str), st.sampled_from(["*", "mon", "SUN", "jan", "Dec", "x", "2020", "2100"])
+)
+plain_items = st.builds(
+    lambda first, last, step: f"{first}{last}{step}",
+    cron_values,
+    st.one_of(st.just(""), cron_values.map("-{}".format), st.just("-")),
+    st.one_of(st.just(""), st.integers(0, 9).map("/{}".format), st.just("/")),
+)
+special_items = st.text("0123456789*/-,#?()LlWwRhJANmonSu", max_size=6)
+
+
+def expressions(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    field = st.one_of(st.just("*"), st.lists(items, min_size=1, max_size=2).map(",".join))
+    return st.lists(field, min_size=4, max_size=8).map(" ".join)
+
+
+def refused(expression: str) -> tuple[bool, bool]:
+    """Return whether this module and whether Airflow refuses a cron expression."""
+    from airflow.sdk import CronTriggerTimetable
+
+    verdicts = []
+    for timetable in (module.CronTriggerTimetable, CronTriggerTimetable):
+        try:
+            timetable(expression, timezone="UTC").validate()
+        except Exception as error:
+            assert type(error).__name__ == "AirflowTimetableInvalid", expression
+            verdicts.append(True)
+        else:
+            verdicts.append(False)
+    return verdicts[0], verdicts[1]
+
+
+@settings(max_examples=HUNT or 300, derandomize=not HUNT, deadline=None, database=None)
+@given(expressions(plain_items))
+def test_of_plain_cron_expressions_just_those_are_refused_that_airflow_refuses(expression: str) -> None:
+    mine, theirs = refused(expression)
+    assert mine == theirs
+
+
+@settings(max_examples=HUNT or 300, derandomize=not HUNT, deadline=None, database=None)
+@given(expressions(st.one_of(plain_items, special_items)))
+def test_no_cron_expression_is_refused_that_airflow_takes(expression: str) -> None:
+    mine, theirs = refused(expression)
+    assert theirs or not mine

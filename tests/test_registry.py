@@ -428,6 +428,7 @@ WRONG = {
     "with DAG('two', schedule=None):\n    b = BaseOperator(task_id='b')\na >> b\n",
     "a schedule that is none": "flow = DAG('flow', schedule=5)\n",
     "a cron with two fields": "flow = DAG('flow', schedule='* *')\n",
+    "a cron with an hour that no day has": "flow = DAG('flow', schedule='0 25 * * *')\n",
     "a list of other things as schedule": "flow = DAG('flow', schedule=['x'])\n",
     "a negative number of runs": "flow = DAG('flow', schedule='@continuous', max_active_runs=5)\n",
     "tags that are too long": "flow = DAG('flow', schedule=None, tags=['x' * 101])\n",
@@ -452,6 +453,8 @@ OWN_WORDS = {
     "a task after what is no task": "TypeError: Relationships can only be set between Operators; received str",
     "tasks of two Dags": "RuntimeError: Tried to set relationships between tasks in more than one Dag: {",
     "a cron with two fields": "AirflowTimetableInvalid: [* *] is not a cron expression: it has 2 fields",
+    "a cron with an hour that no day has": "AirflowTimetableInvalid: [0 25 * * *] is not a cron expression: '25' is no "
+    "hour, which goes from 0 to 23",
     "a start date that is no date": "TypeError: expected a datetime, got int 5",
 }
 
