@@ -20335,21 +20335,18 @@ def _rivals(target: str, dag_ids: Collection[str]) -> list[tuple[str, list[str]]
 # ---- What made it large and slow -------------------------------------------------------------------------------------
 
 _LIST_MEMBERS = """
-import json, re, sys
+import json, sys
 from PyInstaller.archive.readers import CArchiveReader
 
 archive = CArchiveReader(sys.argv[1])
-members, needs = [], {}
+members = []
 for name, (_, stored, size, _, kind) in archive.toc.items():
     if kind in "zZ" and name.endswith(".pyz"):
         for module, (_, _, length) in archive.open_embedded_archive(name).toc.items():
             members.append([module, length, length, "module"])
     else:
         members.append([name, stored, size, kind])
-    if kind in "ab":
-        found = re.findall(rb"GLIBC_2\\.(\\d+)", archive.extract(name))
-        needs[name] = max(map(int, found), default=0)
-print(json.dumps([members, needs]))
+print(json.dumps(members))
 """
 
 
@@ -20361,7 +20358,7 @@ def _explanation(python: str, frozen: str, project: dict[str, Any]) -> str:
     listed = subprocess.run([python, "-I", "-c", _LIST_MEMBERS, frozen], capture_output=True, text=True)
     if listed.returncode:
         raise BuildError(f"{frozen}: its archive cannot be listed:\n{_tail(listed.stderr)}")
-    members, needs = json.loads(listed.stdout)
+    members = json.loads(listed.stdout)
     whole = os.path.getsize(frozen)
     groups: dict[str, int] = {}
     unpacked: dict[str, list[int]] = {}
@@ -20380,9 +20377,8 @@ def _explanation(python: str, frozen: str, project: dict[str, Any]) -> str:
     lines += _table(
         [(sum(each), f"{name} ({len(each)})" if len(each) > 1 else name) for name, each in unpacked.items()], 6
     )
-    if needs:
-        name = max(needs, key=lambda each: (needs[each], each))
-        lines.append(f"what it needs: {os.uname().machine}, glibc 2.{needs[name]} or newer (for {name})")
+    newest, name = read_archive(frozen, whole).glibc_needed(os.path.dirname(frozen))
+    lines.append(f"what it needs: {os.uname().machine}, glibc 2.{newest} or newer (for {name})")
     data = [(os.path.getsize(path), relative) for path, relative in project["data"]]
     lines += ["what is taken along beside the Dag files", *_table(data, len(data))]
     # Twice: the first run leaves compiled modules behind, as a bundle has them.
@@ -25238,6 +25234,8 @@ class Examination:
         self.runs_as: dict[str, list[str]] = {}
         self.sources: dict[str, bytes] = {}
         self.manifest: dict[str, Any] = {}
+        # What PyInstaller has put into the bundle; None for a program of another kind.
+        self.archive: Archive | None = None
         if files is not None:
             self._import(files)
         if bundle is not None:
@@ -25277,8 +25275,13 @@ class Examination:
         self.sources = {file.name: file.read() for file in files.files}
 
     def _read_bundle(self, path: str) -> None:
+        import contextlib
+
+        needs_section("--unpack")
         found = _examine_bundle(path)
         self.manifest = found.manifest
+        with contextlib.suppress(BundleFormatError):
+            self.archive = read_archive(path, found.source_start)
         for problem in found.problems:
             self.say("FAIL", "bundle", f"{path}: {problem}")
         if not found.problems:
@@ -25822,6 +25825,10 @@ class Examination:
         """Look at where the start unpacks to; what it prints when that fails is seen by nobody."""
         import shutil
 
+        if self.bundle and self.archive and self.archive.contents():
+            folder = os.path.join(os.path.dirname(os.path.abspath(self.bundle)), self.archive.contents())
+            self.say("ok", "start", f"unpacks nothing: its files are in {folder}")
+            return
         named = named_temporary_folders()
         places = [*named, *_TEMPORARY_FOLDERS, os.getcwd()]
         place = first_writable(places)
@@ -25848,40 +25855,29 @@ class Examination:
 
     def libraries(self) -> None:
         """Compare the C library the bundle was built with to the one that is here."""
-        import re
-
+        if not self.bundle or not self.archive:
+            return
         try:
             here = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")[2]
         except (ValueError, OSError):
             here = ""
-        if not self.bundle:
-            return
-        wanted: set[tuple[int, int]] = set()
-        with open(self.bundle, "rb") as file:
-            rest = b""
-            while chunk := file.read(_CHUNK):
-                for major, minor in re.findall(rb"GLIBC_(\d+)\.(\d+)", rest + chunk):
-                    wanted.add((int(major), int(minor)))
-                rest = chunk[-16:]
-        if not wanted:
-            return
-        newest = max(wanted)
+        newest, name = self.archive.glibc_needed(os.path.dirname(self.bundle))
+        needs = f"needs glibc 2.{newest} (for {name})"
         if not here:
             self.say(
                 "FAIL",
                 "C library",
-                f"the bundle needs glibc {newest[0]}.{newest[1]} and this system has another C library "
-                "(musl?): build it on a system like this one",
+                f"the bundle {needs} and this system has another C library (musl?): build it on a system like "
+                "this one",
             )
-        elif tuple(map(int, here.split(".")[:2])) < newest:
+        elif tuple(map(int, here.split(".")[:2])) < (2, newest):
             self.say(
                 "FAIL",
                 "C library",
-                f"the bundle needs glibc {newest[0]}.{newest[1]}, here is {here}: build it on the oldest "
-                "system it shall run on",
+                f"the bundle {needs}, here is {here}: build it on the oldest system it shall run on",
             )
         else:
-            self.say("ok", "C library", f"needs glibc {newest[0]}.{newest[1]}, here is {here}")
+            self.say("ok", "C library", f"{needs}, here is {here}")
 
     def start(self) -> None:
         """Start the bundle as a supervisor does and measure how long it takes to dial back."""
@@ -26530,6 +26526,32 @@ class Archive:
     def contents(self) -> str:
         """The name of the folder that an unpacked bundle has beside it; empty for a bundle in one file."""
         return self.option(_CONTENTS_OPTION) if self.option(_CONTENTS_DIGEST_OPTION) else ""
+
+    def glibc_needed(self, folder: str) -> tuple[int, str]:
+        """Return the N of the newest glibc 2.N that a program or library asks for, and the name of that one.
+
+        :param folder: where the bundle lies; an unpacked one has its libraries beside it
+        """
+        import re
+        import zlib
+
+        def programs() -> Iterator[tuple[str, bytes]]:
+            yield "the bootloader", self.executable
+            for name, content, _, compressed, kind in self.entries:
+                if kind in b"ab":
+                    yield name.decode(), zlib.decompress(content) if compressed else content
+            contents = os.path.join(folder, self.contents()) if self.contents() else ""
+            for parent, _, files in os.walk(contents):
+                for leaf in files:
+                    path = os.path.join(parent, leaf)
+                    with open(path, "rb") as file:
+                        yield os.path.relpath(path, contents), file.read()
+
+        return max(
+            (max(map(int, re.findall(rb"GLIBC_2\.(\d+)", content)), default=0), name)
+            for name, content in programs()
+            if content.startswith(b"\x7fELF")
+        )
 
 
 def read_archive(path: str, length: int) -> Archive:

@@ -321,6 +321,22 @@ def test_an_unpacked_bundle_gives_the_same_answers_and_extracts_nothing(
     assert not [each for each in tmp_path.iterdir() if each.name.startswith("_MEI")]
 
 
+def test_the_doctor_names_the_c_library_that_all_the_files_need_and_the_folder_that_the_start_uses(
+    built: tuple[Path, str], unpacked: Path, tmp_path: Path
+) -> None:
+    (contents,) = unpacked.parent.glob(f".{unpacked.name}-*")
+    files = [unpacked, *(each for each in contents.rglob("*") if each.is_file())]
+    newest = max(int(minor) for each in files for minor in re.findall(rb"GLIBC_2\.(\d+)", each.read_bytes()))
+    environment = {"AIRFLOW_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    for bundle, start in (
+        (built[0], f"unpacks to {tmp_path}:"),
+        (unpacked, f"unpacks nothing: its files are in {contents}"),
+    ):
+        told = run(bundle, "--doctor", **environment).stdout
+        assert re.search(rf"^\w+ +C library +needs glibc 2\.{newest} \(for \S", told, re.MULTILINE), told
+        assert re.search(rf"^ok +start +{re.escape(start)}", told, re.MULTILINE), told
+
+
 def test_airflow_finds_an_unpacked_bundle_and_nothing_in_its_files(unpacked: Path) -> None:
     coordinator = pytest.importorskip("airflow.sdk.coordinators.executable.coordinator")
     assert list(coordinator._find_executables([unpacked.parent])) == [unpacked]
