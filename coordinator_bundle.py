@@ -15388,12 +15388,17 @@ class Connection(Record):
     def get(cls, conn_id: str) -> Connection:
         """Return a connection.
 
+        As in Airflow, a variable that holds none is passed over; here a warning says so.
+
         :raises AirflowNotFoundException: when there is none of that id.
         """
         found = _ask_secrets_backend("connection", conn_id=conn_id) if _secrets_backends else None
         text = os.environ.get(f"AIRFLOW_CONN_{conn_id.upper()}")
         if text and not found:
-            found = cls.from_text(text, conn_id)
+            try:
+                found = cls.from_text(text, conn_id)
+            except ValueError as error:
+                log_event("warning", f"The environment variable AIRFLOW_CONN_{conn_id.upper()} is passed over: {error}")
         if found:
             for secret in (found.password, found.extra):
                 if secret:
@@ -15428,9 +15433,20 @@ class Connection(Record):
 
     @classmethod
     def from_text(cls, text: str, conn_id: str) -> Connection:
-        """Read a connection in either of the forms that environment variables and secrets backends have it in."""
+        """Read a connection in either of the forms that environment variables and secrets backends have it in.
+
+        :raises ValueError: when it is neither.
+        """
         text = text.strip()
-        return cls.from_json(text, conn_id) if text.startswith("{") else cls.from_uri(text, conn_id)
+        is_json = text.startswith("{")
+        try:
+            return cls.from_json(text, conn_id) if is_json else cls.from_uri(text, conn_id)
+        except (ValueError, TypeError, AirflowException) as error:
+            # What is wrong with a URI may quote a password.
+            raise ValueError(
+                f"connection {conn_id!r} is neither a URI (type://login:password@host:port/schema) nor a JSON object "
+                f"of such fields{f': {error}' if is_json else ''}"
+            ) from None
 
     @classmethod
     def from_uri(cls, uri: str, conn_id: str) -> Connection:
@@ -23643,14 +23659,10 @@ def _take_connections(store: LocalStore, flags: Mapping[str, Any]) -> None:
     for conn_id, value in given.items():
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
-        text = value.strip() if isinstance(value, str) else json.dumps(value)
         try:
-            made = Connection.from_json(text, conn_id) if text.startswith("{") else Connection.from_uri(text, conn_id)
-        except (ValueError, TypeError, AttributeError, AirflowException) as error:
-            raise UsageError(
-                f"connection {conn_id!r} is neither a URI (type://login:password@host:port/schema) nor a JSON object "
-                f"of such fields: {redact(str(error))}"
-            ) from None
+            made = Connection.from_text(value if isinstance(value, str) else json.dumps(value), conn_id)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
         store.connections[conn_id] = made
         os.environ.pop(f"AIRFLOW_CONN_{conn_id.upper()}", None)
 

@@ -103,6 +103,13 @@ def test_variables_and_connections_come_from_flags_files_and_the_environment(run
     assert from_environment.result("reveal") == ["blue", "round", "h", 5]
 
 
+def test_a_connection_of_the_environment_that_cannot_be_read_is_named(run: Runs) -> None:
+    done = run("secrets", AIRFLOW_CONN_STORE='{"host": "h"', plain=True)
+    assert done.code == 1
+    assert "AIRFLOW_CONN_STORE is passed over: connection 'store' is neither a URI" in done.out
+    assert "not given: connection store; give it with --conn store=URI" in done.out
+
+
 def test_the_module_runs_a_dag_file_as_a_bundle_does(program: list[str]) -> None:
     reports = []
     for command in (program, from_source(DAGS / "runs_told.py")):

@@ -1417,6 +1417,16 @@ def test_a_connection_is_the_same_from_the_supervisor_and_the_environment(
     assert any(body["type"] == "MaskSecret" and body["value"] == "p w" for body in done.asked) == (text is not None)
 
 
+@pytest.mark.parametrize("text", ["{not json", '{"hots": "h"}', "postgres://u:p%20w@h:p w/s"])
+def test_a_variable_that_holds_no_connection_is_passed_over_aloud(run: Callable[..., Task], text: str) -> None:
+    done = run(
+        python_task("return Connection.get('db').host"), {"GetConnection": CONNECTION}, env={"AIRFLOW_CONN_DB": text}
+    )
+    assert done.pushed == {"return_value": "h"}
+    (said,) = [each["event"] for each in done.logs if each["level"] == "warning"]
+    assert "AIRFLOW_CONN_DB is passed over: connection 'db' is neither a URI" in said and "p w" not in said
+
+
 def test_a_connection_that_does_not_exist_is_an_exception_of_its_own(run: Callable[..., Task]) -> None:
     done = run(
         python_task("try: Connection.get('db')\nexcept AirflowNotFoundException as error: return str(error)"),
