@@ -13300,8 +13300,9 @@ class DagFileError(BundleError):
 class DagFile:
     """One Dag file.
 
-    Fields: `name` (path relative to the project, for display), `path` (its `__file__`), `module_name`, and
-    `dag_ids` (known before it is imported when it is frozen, else None).
+    Fields: `name` (path relative to the project), `path` (its `__file__`), `module_name`, `dag_ids` (known before it is
+    imported when it is frozen, else None), and `shown`, what messages call it: the folder that a bundle is unpacked to
+    does not last.
     """
 
     def __init__(self, name: str, path: str, module_name: str, dag_ids: Collection[str] | None = None) -> None:
@@ -13309,6 +13310,7 @@ class DagFile:
         self.path = path
         self.module_name = module_name
         self.dag_ids = dag_ids
+        self.shown = path if dag_ids is None else name
 
     @classmethod
     def from_path(cls, path: str) -> DagFile:
@@ -13411,12 +13413,18 @@ class DagBag:
     def _describe(error: BaseException, file: DagFile) -> str:
         """Say what a Dag file raised: its last line on the way there, below it the line of a helper that raised."""
         line, trace, deeper = 0, error.__traceback__, None
-        where = file.path
+        where = file.shown
+        unset = ""
         while trace is not None:
+            if isinstance(error, KeyError) and trace.tb_frame.f_locals.get("self") is os.environ:
+                unset = (
+                    ": the environment has no such variable. A Dag file is imported when it is built and at each start: "
+                    f"set {error.args[0]} for both, or read it with os.environ.get, or inside a task"
+                )
             if trace.tb_frame.f_globals is not globals() and not trace.tb_frame.f_code.co_filename.startswith("<"):
                 name = trace.tb_frame.f_code.co_filename
                 if os.path.basename(name) == os.path.basename(file.path):
-                    where, line, deeper = file.path, trace.tb_lineno, None
+                    where, line, deeper = file.shown, trace.tb_lineno, None
                 elif _is_authors(name):
                     deeper = (name, trace.tb_lineno, trace.tb_frame.f_code.co_name)
             trace = trace.tb_next
@@ -13426,7 +13434,8 @@ class DagBag:
         text = str(error) or repr(error)
         if isinstance(error, AirflowRuntimeError) and isinstance(detail, dict) and detail.get("message"):
             text = f"{text.partition(':')[0]}: {detail['message']}"
-        text = f"{where}:{line}: {type(error).__name__}: {text}" if line else f"{where}: {type(error).__name__}: {text}"
+        place = f"{where}:{line}" if line else where
+        text = f"{place}: {type(error).__name__}: {text}{unset}"
         if deeper is not None:
             import linecache
 
@@ -13441,7 +13450,7 @@ class DagBag:
         if other is not None:
             first = other.declared_at or (self.files[declared.dag_id].path, 0)
             raise DagFileError(
-                f"{file.path}:{line}: Dag id {declared.dag_id!r} is declared twice, first at {first[0]}:{first[1]}; "
+                f"{file.shown}:{line}: Dag id {declared.dag_id!r} is declared twice, first at {first[0]}:{first[1]}; "
                 "give one of them another id"
             )
         declared.fileloc = file.path
@@ -13451,12 +13460,12 @@ class DagBag:
             declared.validate()
         except Exception as error:
             raise DagFileError(
-                f"{file.path}:{line}: Dag {declared.dag_id!r}: {type(error).__name__}: {error}"
+                f"{file.shown}:{line}: Dag {declared.dag_id!r}: {type(error).__name__}: {error}"
             ) from error
         placeholders = placeholder_tasks(declared)
         if placeholders:
             self.warnings.append(
-                f"{file.path}: Dag {declared.dag_id!r}: {', '.join(placeholders)}: the provider is not in this bundle, "
+                f"{file.shown}: Dag {declared.dag_id!r}: {', '.join(placeholders)}: the provider is not in this bundle "
                 "or cannot be; such a task must not have a queue that leads here, ordinary workers run it"
             )
         self.dags[declared.dag_id] = declared
@@ -19040,7 +19049,7 @@ def read_inline_metadata(path: str) -> dict[str, Any]:
     """
     The inline script metadata (PEP 723) of a Dag file: `dependencies` and `requires-python`, {} when there is none.
 
-    :raises BuildError: two blocks, or one that is not TOML
+    :raises BuildError: two blocks, one that is not TOML or not closed, a key that is nearly one of these
     """
     import re
 
@@ -19050,6 +19059,13 @@ def read_inline_metadata(path: str) -> dict[str, Any]:
     pattern = r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)[ \t]*$\n(?P<content>(?:^#(?:| .*)$\n)+)^# ///[ \t]*$"
     blocks = [match for match in re.finditer(pattern, text) if match["type"] == "script"]
     if not blocks:
+        opened = re.search(r"(?m)^#[ \t]*///[ \t]*script[ \t]*$", text)
+        if opened:
+            line = text.count("\n", 0, opened.start()) + 1
+            raise BuildError(
+                f"{path}:{line}: this `# /// script` block is none: begin it with that very line, each of the next "
+                "with `# `, and close it with the line `# ///`"
+            )
         return {}
     if len(blocks) > 1:
         raise BuildError(f"{path}: more than one `# /// script` block; keep one")
@@ -19060,6 +19076,10 @@ def read_inline_metadata(path: str) -> dict[str, Any]:
         metadata = _parse_metadata(content)
     except ValueError as error:
         raise BuildError(f"{path}:{line}: the `# /// script` block is not valid TOML: {error}") from None
+    known = ("dependencies", "requires-python", "tool")
+    for key in metadata:
+        if key not in known and (meant := _nearest(key, known)):
+            raise BuildError(f"{path}:{line}: the `# /// script` block has an unknown key {key!r}{meant}")
     dependencies = metadata.get("dependencies", [])
     if not isinstance(dependencies, list) or not all(isinstance(one, str) for one in dependencies):
         raise BuildError(f"{path}:{line}: `dependencies` in the `# /// script` block must be a list of strings")
@@ -25299,7 +25319,7 @@ class Examination:
         if not found.problems:
             size = f"{found.size / 1048576:.1f} MiB"
             self.say("ok", "bundle", f"{path} is intact: {size}, Dags {', '.join(found.manifest['dags'])}")
-        if not self.dags and not found.problems:
+        if not self.names and not found.problems:
             self._ask_bundle(path)
         self.names = self.names or [str(found.manifest.get("source"))]
 
@@ -25519,7 +25539,9 @@ class Examination:
                     f"this bundle is not in {where}: cp {self.bundle} {target}.new && mv {target}.new {target}",
                 )
         elif mine is not None and all(winners.get(dag_id) == mine for dag_id in self.manifest.get("dags", {})):
-            self.say("ok", "folder", f"Airflow finds this bundle for {_listed('Dag', list(self.dags))}: {mine}")
+            self.say(
+                "ok", "folder", f"Airflow finds this bundle for {_listed('Dag', list(self.manifest['dags']))}: {mine}"
+            )
         elif not self.bundle:
             for dag_id in self.dags:
                 if dag_id in winners:
@@ -25879,8 +25901,7 @@ class Examination:
             self.say(
                 "FAIL",
                 "C library",
-                f"the bundle {needs} and this system has another C library (musl?): build it on a system like "
-                "this one",
+                f"the bundle {needs} and this system has another C library (musl?): build it on a system like this one",
             )
         elif tuple(map(int, here.split(".")[:2])) < (2, newest):
             self.say(
@@ -26665,9 +26686,7 @@ def _parse(files: DagFiles, as_json: bool) -> int:
         for dag_id, dag in bag.dags.items():
             dag.fileloc = bag.files[dag_id].name
         bag.import_errors = {
-            file.name: bag.import_errors[file.path].replace(file.path, file.name)
-            for file in files.files
-            if file.path in bag.import_errors
+            file.name: bag.import_errors[file.path] for file in files.files if file.path in bag.import_errors
         }
     if as_json:
         import json

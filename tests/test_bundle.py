@@ -337,6 +337,12 @@ def test_the_doctor_names_the_c_library_that_all_the_files_need_and_the_folder_t
         assert re.search(rf"^ok +start +{re.escape(start)}", told, re.MULTILINE), told
 
 
+def test_the_doctor_tells_once_of_a_dag_file_that_fails(built: tuple[Path, str], tmp_path: Path) -> None:
+    told = run(built[0], "--doctor", AIRFLOW_HOME=str(tmp_path), FAIL_IN_HELPER="1").stdout
+    failed = [line for line in told.splitlines() if re.match(r"FAIL +Dag file", line)]
+    assert len(failed) == 1 and "my-dag.2024.py:" in failed[0] and str(tmp_path) not in failed[0], told
+
+
 def test_airflow_finds_an_unpacked_bundle_and_nothing_in_its_files(unpacked: Path) -> None:
     coordinator = pytest.importorskip("airflow.sdk.coordinators.executable.coordinator")
     assert list(coordinator._find_executables([unpacked.parent])) == [unpacked]

@@ -371,9 +371,7 @@ def test_inline_metadata_is_read(tmp_path: Path) -> None:
     assert metadata["requires-python"] == ">=3.10"
 
 
-@pytest.mark.parametrize(
-    "content", ["import os\n", "# /// pyproject\n# a = 1\n# ///\n", "# /// script\n# dependencies = []\nimport os\n"]
-)
+@pytest.mark.parametrize("content", ["import os\n", "# /// pyproject\n# a = 1\n# ///\n"])
 def test_a_file_without_a_script_block_declares_nothing(tmp_path: Path, content: str) -> None:
     assert cb.read_inline_metadata(written(tmp_path, content)) == {}
 
@@ -384,6 +382,11 @@ def test_a_file_without_a_script_block_declares_nothing(tmp_path: Path, content:
         ("# /// script\n# dependencies = [\n# ///\n", "my_dag.py:1: .*not valid TOML"),
         ("\n# /// script\n# dependencies = 'a'\n# ///\n", "my_dag.py:2: .*list of strings"),
         ("# /// script\n# a = 1\n# ///\n\n# /// script\n# a = 1\n# ///\n", "more than one"),
+        ("import os\n# /// script\n# dependencies = []\nimport os\n", "my_dag.py:2: .*close it with the line `# ///`"),
+        ("# /// script\n# dependencies = []\n\n# ///\n", "my_dag.py:1: .*each of the next with `# `"),
+        ("#///script\n# dependencies = []\n# ///\n", "my_dag.py:1: .*begin it with that very line"),
+        ("# /// script\n# dependancies = []\n# ///\n", "my_dag.py:1: .*'dependancies', did you mean 'dependencies'"),
+        ("# /// script\n# requires_python = '3'\n# ///\n", "did you mean 'requires-python'"),
     ],
 )
 def test_a_wrong_script_block_is_refused_with_its_line(tmp_path: Path, content: str, reason: str) -> None:

@@ -539,3 +539,11 @@ with DAG("flow", schedule=None):
     )
     bag = coordinator_bundle.load_dag_files([str(tmp_path / "flow.py")])
     assert coordinator_bundle.templated_tasks(bag.dags["flow"]) == ["argument", "mapped", "label", "field", "command"]
+
+
+def test_a_variable_that_the_environment_lacks_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "flow.py").write_text("import os\nfrom airflow.sdk import DAG\nwhere = os.environ['NO_SUCH']\n")
+    bag = coordinator_bundle.load_dag_files([str(tmp_path / "flow.py")])
+    (text,) = bag.import_errors.values()
+    assert "flow.py:3: KeyError: 'NO_SUCH': the environment has no such variable" in text
+    assert "set NO_SUCH for both, or read it with os.environ.get, or inside a task" in text
