@@ -13336,9 +13336,17 @@ class DagFile:
         """
         if self.dag_ids is not None:
             return frozen_dag_code(self.module_name)
+        source = self.read()
+        if source.endswith(TRAILER_MAGIC):
+            raise DagFileError(
+                f"{self.path}: is a bundle, not a Dag file: it takes flags such as --run and --parse itself; from "
+                f"outside, --doctor {self.path} and --inspect {self.path} examine it"
+            )
         try:
-            return compile(self.read(), self.path, "exec", dont_inherit=True)
+            return compile(source, self.path, "exec", dont_inherit=True)
         except SyntaxError as error:
+            if error.lineno is None:
+                raise DagFileError(f"{self.path}: not a Python file: {error.msg}") from None
             raise DagFileError(f"{self.path}:{error.lineno}: {error.msg}: {(error.text or '').strip()}") from None
         except ValueError as error:
             raise DagFileError(f"{self.path}: not a Python file: {error}") from None
@@ -13418,7 +13426,7 @@ class DagBag:
         while trace is not None:
             if isinstance(error, KeyError) and trace.tb_frame.f_locals.get("self") is os.environ:
                 unset = (
-                    ": the environment has no such variable. A Dag file is imported when it is built and at each start: "
+                    ": the environment has no such variable. A Dag file is imported at the build and at each start: "
                     f"set {error.args[0]} for both, or read it with os.environ.get, or inside a task"
                 )
             if trace.tb_frame.f_globals is not globals() and not trace.tb_frame.f_code.co_filename.startswith("<"):
@@ -20027,16 +20035,20 @@ def build_main(install: str | None = None, unpack: bool = False) -> int:
 def install_main() -> int:
     """`make install`: builds what DAG names, or takes what BUNDLE names, and puts it into the folder BUNDLES, in the
     form of `--unpack` where UNPACK=1 says so."""
-    folder = os.environ.get("BUNDLES", "")
     try:
         _check_make_variables()
-        if not folder:
+        folders = _words_in("BUNDLES")
+        if not folders:
             raise BuildError(
                 "into which folder? make install BUNDLES=/opt/airflow/bundles DAG=my_dag.py, or BUNDLE=dist/my_dag "
                 "for one that is built already"
             )
+        if len(folders) > 1:
+            raise BuildError(f"BUNDLES={os.environ['BUNDLES']}: one folder; quote one that has spaces in its name")
         unpack = os.environ.get("UNPACK", "") not in ("", "0")
-        bundles = _words_in("BUNDLE")
+        (folder,), bundles = folders, _words_in("BUNDLE")
+        if bundles and os.environ.get("DAG"):
+            raise BuildError("DAG, which is to be built, or BUNDLE, which is built already: give one of them")
         if not bundles:
             return build_main(folder, unpack)
         for path in bundles:
@@ -20317,10 +20329,12 @@ def install_bundle(path: str, folder: str, unpack: bool = False) -> BundleFile:
 
 
 def _copy_bundle(bundle: BundleFile, folder: str, target: str) -> None:
+    import fcntl
     import shutil
     import tempfile
 
     path, name = bundle.path, os.path.basename(target)
+    replaced = _contents_of(target) if os.path.exists(target) else ""
     # Airflow would start a complete copy under its temporary name, so that lies beside the folder where it can.
     beside = os.path.dirname(os.path.abspath(folder))
     is_usable = os.stat(beside).st_dev == os.stat(folder).st_dev and os.access(beside, os.W_OK | os.X_OK)
@@ -20341,6 +20355,8 @@ def _copy_bundle(bundle: BundleFile, folder: str, target: str) -> None:
         raise BuildError(f"{target}: cannot be written: {error.strerror}; what was there is as before") from None
     descriptor = os.open(folder, os.O_RDONLY)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _remove_old_contents(folder, name, {replaced})
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -23170,7 +23186,8 @@ class LocalView:
         if level not in ("info", "debug"):
             text = self.paint(f"{level.upper()} {text}", "31" if level in ("error", "critical") else "33")
         for line in text.splitlines() or [""]:
-            instance.lines.append(line)
+            if record is not instance.error:  # That is printed with its traceback.
+                instance.lines.append(line)
             self.logged(instance, line)
         del instance.lines[:-10]
 
@@ -23245,6 +23262,8 @@ class LocalView:
         self.say(self.paint(f"{instance.label} failed, {tries}", "1;31"))
         if instance.error is not None:
             self.say(redact(_format_traceback(instance.error["exception"])))
+        elif instance.lines:
+            self.say(instance.lines[-1])
         self.say("")
 
 
@@ -23293,9 +23312,10 @@ class LiveView(LocalView):
 
     def _print_failure(self, instance: LocalInstance) -> None:
         super()._print_failure(instance)
-        if instance.lines:
+        lines = instance.lines if instance.error is not None else instance.lines[:-1]
+        if lines:
             self.say(self.paint(f"the last lines of {instance.label}", "1"))
-            self.say("\n".join(f"  {line}" for line in instance.lines) + "\n")
+            self.say("\n".join(f"  {line}" for line in lines) + "\n")
 
     def _erase(self) -> None:
         if self.drawn:
@@ -23683,6 +23703,8 @@ def _take_connections(store: LocalStore, flags: Mapping[str, Any]) -> None:
             made = Connection.from_text(value if isinstance(value, str) else json.dumps(value), conn_id)
         except ValueError as error:
             raise UsageError(str(error)) from None
+        if not made.conn_type and isinstance(value, str) and ":" not in value:
+            raise UsageError(f"connection {conn_id!r} has no type: {conn_id}=type://login:password@host:port/schema")
         store.connections[conn_id] = made
         os.environ.pop(f"AIRFLOW_CONN_{conn_id.upper()}", None)
 
@@ -23794,10 +23816,10 @@ def graph_command(dag: DAG, form: str | None, states: Mapping[str, Any] | None =
     return 0
 
 
-def read_states(path: str) -> dict[str, Any]:
+def read_states(path: str, dag: DAG) -> dict[str, Any]:
     """Read the states of tasks from a JSON file, `-` for standard input: `{task_id: state}` or `{"states": {...}}`.
 
-    :raises BundleError: it cannot be read or is something else
+    :raises BundleError: it cannot be read or is something else, such as the state of a task that the Dag does not have
     """
     import json
 
@@ -23812,6 +23834,15 @@ def read_states(path: str) -> dict[str, Any]:
         found = found["states"]
     if not isinstance(found, dict) or not all(isinstance(each, (str, dict, type(None))) for each in found.values()):
         raise BundleError(f'--states {path}: wants an object of task ids and states, as {{"extract": "success"}}')
+    known = [state.value for state in TaskInstanceState]
+    for task_id, given in found.items():
+        if task_id not in dag.task_ids:
+            raise BundleError(
+                f"--states {path}: Dag {dag.dag_id} has no task {task_id!r}{_nearest(task_id, dag.task_ids)}"
+            )
+        for state in given.values() if isinstance(given, dict) else [given]:
+            if state is not None and state not in known:
+                raise BundleError(f"--states {path}: {task_id}: {state!r} is no state{_nearest(str(state), known)}")
     return found
 
 
@@ -26315,8 +26346,9 @@ def _dispatch(parsed: Arguments, frozen: bool) -> int:
         return 0
     if mode == "--graph":
         needs_section("Graph")
-        states = read_states(flags["--states"]) if "--states" in flags else None
-        return graph_command(chosen_dag(_loaded(files), mode, flags[mode]), flags.get("--format"), states)
+        dag = chosen_dag(_loaded(files), mode, flags[mode])
+        states = read_states(flags["--states"], dag) if "--states" in flags else None
+        return graph_command(dag, flags.get("--format"), states)
     return _parse(files, as_json="--json" in flags)
 
 
@@ -27253,7 +27285,9 @@ class StubWriter:
     def _source(name: str, value: Any) -> str:
         if isinstance(value, Enumeration):
             return repr(value.value)
-        if value is None or isinstance(value, (str, int, float, bool, list, dict, tuple, set)):
+        if isinstance(value, set):
+            return f"{{{', '.join(sorted(map(repr, value)))}}}"
+        if value is None or isinstance(value, (str, int, float, bool, list, dict, tuple)):
             return repr(value)
         if hasattr(value, "total_seconds"):
             return f"timedelta(seconds={value.total_seconds()!r})"

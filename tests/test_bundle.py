@@ -244,14 +244,38 @@ def test_make_install_unpacks_and_takes_no_half_of_what_is_unpacked(built: tuple
     done = make("install", BUNDLE=str(built[0]), BUNDLES=str(first), UNPACK="1")
     assert done.returncode == 0 and f"unpacked {first / 'everything'} and {first}/.everything-" in done.stdout
     assert run(first / "everything", "--inspect").returncode == 0
+    (contents,) = first.glob(".everything-*")
     done = make("install", BUNDLE=str(first / "everything"), BUNDLES=str(second))
     assert done.returncode != 0 and "install the one file that was built, with UNPACK=1" in done.stdout
     assert not list(second.iterdir())
+    # The one file in its place; tasks may still run from the folder, until the next time.
+    for is_kept in (True, False):
+        assert make("install", BUNDLE=str(built[0]), BUNDLES=str(first)).returncode == 0
+        assert contents.is_dir() is is_kept and run(first / "everything", "--version").returncode == 0
 
 
-def test_make_install_without_a_folder_says_how(built: tuple[Path, str]) -> None:
-    done = make("install", BUNDLE=str(built[0]))
-    assert done.returncode != 0 and "error: into which folder? make install BUNDLES=" in done.stdout
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "error: into which folder? make install BUNDLES="),
+        ({"BUNDLES": "/one /two"}, "error: BUNDLES=/one /two: one folder; quote one that has spaces in its name"),
+        ({"BUNDLES": "/one", "DAG": "my_dag.py"}, "error: DAG, which is to be built, or BUNDLE, which is"),
+        ({"BUNDLES": "'/no such folder'"}, "error: BUNDLES=/no such folder: there is no such folder"),
+    ],
+)
+def test_make_install_says_what_is_wrong(built: tuple[Path, str], variables: dict[str, str], said: str) -> None:
+    done = make("install", BUNDLE=str(built[0]), **variables)
+    assert done.returncode != 0 and said in done.stdout
+
+
+def test_make_works_in_a_folder_that_has_spaces_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a | new folder"
+    folder.mkdir()
+    shutil.copy(building.REPO / "Makefile", folder)
+    for words in (["-C", str(folder)], ["-f", str(folder / "Makefile")]):
+        command = ["make", *words, "-n", "test"]
+        done = subprocess.run(command, capture_output=True, text=True, env=building.environment())
+        assert "warning" not in done.stderr and f"'{folder}/build/test-env" in done.stdout, done
 
 
 @pytest.mark.parametrize(

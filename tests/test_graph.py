@@ -408,7 +408,14 @@ def test_colours_are_for_terminals_and_can_be_turned_off(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("[1]", "wants an object"), ("{", "not JSON"), ('{"a": 1}', "wants an object"), (None, "cannot be read")],
+    [
+        ("[1]", "wants an object"),
+        ("{", "not JSON"),
+        ('{"a": 1}', "wants an object"),
+        ('{"aa": "success"}', "Dag small has no task 'aa', did you mean 'a'?"),
+        ('{"a": "sucess"}', "a: 'sucess' is no state, did you mean 'success'?"),
+        (None, "cannot be read"),
+    ],
 )
 def test_states_that_cannot_be_used_are_one_line(tmp_path: Path, text: str | None, said: str) -> None:
     states = tmp_path / "states.json"

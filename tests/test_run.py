@@ -148,6 +148,7 @@ def test_params_are_checked_before_anything_starts(run: Runs) -> None:
         (("good", "--var", "colour"), "--var wants KEY=VALUE, got 'colour'"),
         (("good", "--vars", "/nowhere.json"), "--vars /nowhere.json: No such file"),
         (("good", "--conn", "store={"), "connection 'store' is neither a URI"),
+        (("good", "--conn", "store=foo"), "connection 'store' has no type: store=type://"),
         (("good", "--logical-date", "soon"), "--logical-date wants a date"),
         (("good", "--xcom", "say=1"), "--xcom goes with --task"),
         (("good", "--answer", "sya=1"), "--answer: Dag 'good' has no task 'sya', did you mean 'say'?"),
@@ -374,6 +375,7 @@ def test_on_a_terminal_each_task_has_a_row_that_is_redrawn(program: list[str]) -
     assert code == 1
     # Of a line that is cut to its place, no half of a colour is left.
     assert "ERROR Task failed" in failed and " [31m" not in failed
+    assert "no such table" in (ending := failed.rpartition("\x1b[J")[2]) and "Task failed" not in ending
     plain, code = on_a_terminal([*program, "--run", "mapped"], NO_COLOR="1")
     assert code == 0
     assert "\x1b[32m" not in plain

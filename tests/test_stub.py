@@ -87,3 +87,9 @@ def test_what_has_no_form_in_a_stub_is_refused_with_what_to_do(tmp_path):
     run = stub_of(path)
     assert (run.returncode, run.stdout) == (1, "")
     assert "has no form in a stub; give Airflow the Dag file itself" in run.stderr
+
+
+def test_tags_stand_in_the_same_order_each_time(tmp_path: Path) -> None:
+    text = "from airflow.sdk import DAG\nflow = DAG('flow', schedule=None, tags=['d', 'b', 'a', 'c'])\n"
+    (tmp_path / "flow.py").write_text(text)
+    assert "tags={'a', 'b', 'c', 'd'}" in stub_of(tmp_path / "flow.py").stdout
