@@ -27285,9 +27285,9 @@ class StubWriter:
     def _source(name: str, value: Any) -> str:
         if isinstance(value, Enumeration):
             return repr(value.value)
-        if isinstance(value, set):
+        if isinstance(value, set) and value:
             return f"{{{', '.join(sorted(map(repr, value)))}}}"
-        if value is None or isinstance(value, (str, int, float, bool, list, dict, tuple)):
+        if value is None or isinstance(value, (str, int, float, bool, list, dict, tuple, set)):
             return repr(value)
         if hasattr(value, "total_seconds"):
             return f"timedelta(seconds={value.total_seconds()!r})"
