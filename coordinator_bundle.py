@@ -8435,8 +8435,13 @@ class TaskDecoratorCollection:
         "branch_virtualenv": "_BranchPythonVirtualenvDecoratedOperator",
         "branch_external_python": "_BranchExternalPythonDecoratedOperator",
     }
-    # Those of other providers.
-    _elsewhere = ("docker", "kubernetes", "kubernetes_cmd", "pyspark", "sftp_sensor", "snowpark", "databricks")
+    # Those of other providers, which are placeholders where the provider is not frozen in.
+    _elsewhere = (
+        "agent analytics databricks docker kubernetes kubernetes_cmd llm llm_batch llm_branch llm_file_analysis "
+        "llm_schema_compare llm_sql pyspark sftp_sensor snowpark sql"
+    ).split()
+    # Those of providers that are installed which this process has used: name to the decorator's path.
+    used: ClassVar[dict[str, str]] = {}
 
     def __call__(self, python_callable: Any = None, **kwargs: Any) -> Any:
         return task_decorator_factory(python_callable, decorated_operator_class=_PythonDecoratedOperator, **kwargs)
@@ -8447,10 +8452,13 @@ class TaskDecoratorCollection:
             operator_class = global_value(self._classes[name])
         elif name in self._isolated:
             operator_class = airflow_name(self._isolated[name])
+        elif not name.startswith("_") and (found := provider_task_decorator(name)) is not None:
+            return found
         elif name in self._elsewhere:
             operator_class = foreign_task_decorator(name)
         else:
-            raise AttributeError(f"task decorator {name!r} not found{_nearest(name, self._classes)}")
+            known = [*self._classes, *self._isolated, *self._elsewhere]
+            raise AttributeError(f"task decorator {name!r} not found{_nearest(name, known)}")
 
         def decorator(python_callable: Any = None, **kwargs: Any) -> Any:
             if name == "sensor":
@@ -9238,13 +9246,39 @@ def connection_hooks() -> dict[str, tuple[str, str]]:
         import _bundle_contents
 
         return {**found, **_bundle_contents.CONNECTION_HOOKS}
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group="apache_airflow_provider"):
-        about = entry.load()()
+    for about in _installed_providers():
         for each in about.get("connection-types", ()):
             found[each["connection-type"]] = (each["hook-class-name"], about["package-name"])
     return found
+
+
+def provider_task_decorator(name: str) -> Any:
+    """Return `@task.<name>` of a provider that is frozen in or installed here.
+
+    None when there is none, or when its module needs more of Airflow than a bundle has.
+    """
+    if hasattr(sys, "_MEIPASS"):
+        import _bundle_contents
+
+        path = _bundle_contents.TASK_DECORATORS.get(name)
+    else:
+        declared = [each for about in _installed_providers() for each in about.get("task-decorators", ())]
+        path = next((each["class-name"] for each in declared if each["name"] == name), None)
+    if path is None:
+        return None
+    found = import_string(path)
+    if path.rpartition(".")[0] in airflow_modules.refused:
+        return None
+    TaskDecoratorCollection.used[name] = path
+    return found
+
+
+def _installed_providers() -> Iterator[dict[str, Any]]:
+    """What each provider that is installed here says of itself (entry point `apache_airflow_provider`)."""
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group="apache_airflow_provider"):
+        yield entry.load()()
 
 
 # --- smaller parts of airflow.sdk -------------------------------------------------------------------------------------
@@ -19440,7 +19474,7 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
         )
     elif _id_sets(there["dags"]) != _id_sets(here["dags"]):
         notices += _differences(python, project, here["dags"], there["dags"])
-    facts = ("dags", "files", "templated", "mailing", "sends_mail", "has_jinja2", "unrouted", "connection_hooks")
+    facts = "dags files templated mailing sends_mail has_jinja2 unrouted connection_hooks task_decorators".split()
     return {**{name: here[name] for name in facts}, "notices": notices}
 
 
@@ -19691,6 +19725,7 @@ def _probe_child() -> None:
             if dag.tasks and all(each.queue == BaseOperator.queue for each in dag.tasks)
         ],
         "connection_hooks": connection_hooks(),
+        "task_decorators": TaskDecoratorCollection.used,
         "lacking": lacking,
         "missing": [],
         "observed": observer.notices(),
@@ -20173,7 +20208,7 @@ def build_bundle(
         project["modules"] = [*project["modules"], *MAIL_MODULES]
 
     plan = {**project, "dags": probe["dags"], "dag_files": probe["files"], "name": name}
-    plan["connection_hooks"] = probe["connection_hooks"]
+    plan["connection_hooks"], plan["task_decorators"] = probe["connection_hooks"], probe["task_decorators"]
     key = _input_key(plan, python)
     # One folder for one project and name: a new build replaces what an older one left.
     place = hashlib.sha256(f"{project['root']}\0{name}\0{python}".encode()).hexdigest()[:12]

@@ -83,6 +83,9 @@ def test_a_hook_and_an_operator_that_looks_for_one_by_connection_type_share_a_da
     assert result.state == "success", result.log()
     assert "3" in str(result.xcom())
     assert run_task("by_type").xcom() == "SqliteHook"
+    result = run_task("total")
+    assert result.state == "success", result.log()
+    assert "2" in str(result.xcom())
 
 
 def test_a_connection_type_of_no_frozen_provider_says_what_to_do(run_task: Callable[..., Any]) -> None:
@@ -103,6 +106,8 @@ def test_a_hook_that_is_not_frozen_in_says_so_when_it_is_used(run_task: Callable
 def test_an_operator_of_a_provider_that_is_not_declared_is_a_placeholder(run_task: Callable[..., Any]) -> None:
     result = run_task("elsewhere")
     assert result.state == "failed" and "apache-airflow-providers-snowflake" in result.log()
+    result = run_task("in_a_container")
+    assert result.state == "failed" and "a @task.docker, whose provider is not in this bundle" in result.log()
 
 
 def test_object_storage_is_written_and_read(run_task: Callable[..., Any], tmp_path: Path) -> None:

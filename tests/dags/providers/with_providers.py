@@ -91,8 +91,21 @@ with DAG("with_providers", schedule=None, default_args={"queue": "frozen"}, para
         names = sys.modules["pyimod02_importers"].pyz_archive.toc
         return sorted({".".join(name.split(".")[:3]) for name in names if name.partition(".")[0] == "airflow"})
 
-    rows() >> SQLExecuteQueryOperator(
+    filled = rows()
+    filled >> SQLExecuteQueryOperator(
         task_id="query", conn_id="db", sql="select sum(n) from counts where '{{ ds }}' > ''"
     )
+
+    @task.sql(conn_id="db")
+    def total(least: int) -> str:
+        return f"select sum(n) from counts where n >= {least}"
+
+    filled >> total(2)
+
+    @task.docker(image="python:3.12", queue="default")
+    def in_a_container() -> int:
+        return 1
+
+    in_a_container()
     SnowflakeSqlApiOperator(task_id="elsewhere", sql="select 1", statement_count=1, queue="default")
     get >> fetch("/other") >> [by_type(), of_an_unknown_type(), files(), buckets(), parts_of_airflow(), store()]
