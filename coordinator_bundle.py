@@ -7010,9 +7010,11 @@ class DecoratedOperator(BaseOperator):
             python_callable=python_callable, op_args=op_args, op_kwargs=op_kwargs, task_id=task_id, **kwargs
         )
 
-    def _init_base(self, *, python_callable: Any, op_args: Any, op_kwargs: Any, **kwargs: Any) -> None:
+    def _init_base(
+        self, *, python_callable: Any, op_args: Any, op_kwargs: Any, kwargs_to_upstream: Any = None, **kwargs: Any
+    ) -> None:
         """Pass on to the next class what it takes; a class built on an operator with its own arguments overrides it."""
-        super().__init__(**kwargs)
+        super().__init__(**(kwargs_to_upstream or {}), **kwargs)
 
     @staticmethod
     def _check_call(function: Callable[..., Any], args: Any, kwargs: Any, partial: bool) -> None:
@@ -9236,6 +9238,13 @@ def _provider_tools() -> dict[str, Any]:
             self.providers = _Providers()
             self.hooks = {conn_type: HookInfo(*hook) for conn_type, hook in connection_hooks().items()}
 
+        def initialize_providers_queues(self) -> None:
+            """Nothing is left to do."""
+
+        @property
+        def queue_class_names(self) -> list[str]:
+            return message_queues()
+
     return locals()
 
 
@@ -9271,6 +9280,23 @@ def provider_task_decorator(name: str) -> Any:
         return None
     TaskDecoratorCollection.used[name] = path
     return found
+
+
+def message_queues() -> list[str]:
+    """Return the paths of the classes with which providers that are frozen in or installed here read message queues."""
+    if hasattr(sys, "_MEIPASS"):
+        import _bundle_contents
+
+        return list(_bundle_contents.MESSAGE_QUEUES)
+
+    def works(path: str) -> bool:
+        try:
+            import_string(path)
+        except ImportError:
+            return False
+        return path.rpartition(".")[0] not in airflow_modules.refused
+
+    return sorted(filter(works, {path for about in _installed_providers() for path in about.get("queues", ())}))
 
 
 def _installed_providers() -> Iterator[dict[str, Any]]:
@@ -19474,7 +19500,7 @@ def probe_dag_files(python: str, project: dict[str, Any]) -> dict[str, Any]:
         )
     elif _id_sets(there["dags"]) != _id_sets(here["dags"]):
         notices += _differences(python, project, here["dags"], there["dags"])
-    facts = "dags files templated mailing sends_mail has_jinja2 unrouted connection_hooks task_decorators".split()
+    facts = "dags files templated mailing sends_mail has_jinja2 unrouted providers".split()
     return {**{name: here[name] for name in facts}, "notices": notices}
 
 
@@ -19682,6 +19708,9 @@ def _changed_ids(here: dict[str, list[str]], there: dict[str, list[str]]) -> str
     return f"{what} {', '.join(gone[:3]) or '(none)'} became {', '.join(came[:3]) or '(none)'}"
 
 
+_MESSAGE_QUEUE_TRIGGER = "airflow.providers.common.messaging.triggers.msg_queue"
+
+
 def _probe_child() -> None:
     """The probing process: reads a project as JSON from stdin, imports it, writes what it saw to the answer's file."""
     import importlib.util
@@ -19724,8 +19753,12 @@ def _probe_child() -> None:
             for dag_id, dag in bag.dags.items()
             if dag.tasks and all(each.queue == BaseOperator.queue for each in dag.tasks)
         ],
-        "connection_hooks": connection_hooks(),
-        "task_decorators": TaskDecoratorCollection.used,
+        "providers": {
+            "CONNECTION_HOOKS": connection_hooks(),
+            "TASK_DECORATORS": TaskDecoratorCollection.used,
+            # Who imports this module asks for all of them.
+            "MESSAGE_QUEUES": message_queues() if _MESSAGE_QUEUE_TRIGGER in sys.modules else [],
+        },
         "lacking": lacking,
         "missing": [],
         "observed": observer.notices(),
@@ -20208,7 +20241,7 @@ def build_bundle(
         project["modules"] = [*project["modules"], *MAIL_MODULES]
 
     plan = {**project, "dags": probe["dags"], "dag_files": probe["files"], "name": name}
-    plan["connection_hooks"], plan["task_decorators"] = probe["connection_hooks"], probe["task_decorators"]
+    plan["providers"] = probe["providers"]
     key = _input_key(plan, python)
     # One folder for one project and name: a new build replaces what an older one left.
     place = hashlib.sha256(f"{project['root']}\0{name}\0{python}".encode()).hexdigest()[:12]

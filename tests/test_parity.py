@@ -490,6 +490,7 @@ AROUND = [
     case("removes", xcoms={"builds_more": "cluster"}),
     case("works", max_tries=1, name="upstream has no result"),
     case("classic_python"),
+    case("by_own_decorator"),
     case("partial"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -116,6 +117,11 @@ def test_object_storage_is_written_and_read(run_task: Callable[..., Any], tmp_pa
     assert result.xcom() == {"names": ["in.txt", "out.txt"], "text": "text"}
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the providers of message queues are for Python 3.11 and newer")
+def test_a_trigger_of_a_message_queue_finds_those_of_the_frozen_providers(run_task: Callable[..., Any]) -> None:
+    assert run_task("queues").xcom() == ["RedisPubSubMessageQueueProvider"]
+
+
 def test_nothing_of_airflow_but_the_declared_providers_is_frozen_in(run_task: Callable[..., Any]) -> None:
     parts = set(run_task("parts_of_airflow").xcom())
     assert {"airflow.providers.http", "airflow.providers.sqlite", "airflow.providers.ftp"} <= parts
@@ -123,8 +129,6 @@ def test_nothing_of_airflow_but_the_declared_providers_is_frozen_in(run_task: Ca
 
 
 def test_the_build_says_what_a_task_will_miss_and_which_operators_are_for_other_workers() -> None:
-    import sys
-
     import coordinator_bundle as module
 
     probe = module.probe_dag_files(sys.executable, module.collect_project([str(DAGS / DAG_FILE)], []))

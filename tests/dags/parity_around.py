@@ -27,6 +27,7 @@ from airflow.sdk import (
     task,
     teardown,
 )
+from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk.log import mask_secret
@@ -190,6 +191,21 @@ POLICY = ExceptionRetryPolicy(
         RetryRule(exception="no.such.Error", action=RetryAction.FAIL),
     ]
 )
+
+
+class Doubled(DecoratedOperator, PythonOperator):
+    custom_operator_name = "@task.doubled"
+
+    def __init__(self, *, python_callable, op_args=None, op_kwargs=None, **kwargs):
+        call = {"python_callable": python_callable, "op_args": op_args, "op_kwargs": op_kwargs}
+        super().__init__(kwargs_to_upstream=call, **call, **kwargs)
+
+    def execute_callable(self):
+        return super().execute_callable() * 2
+
+
+def doubled(function=None, **kwargs):
+    return task_decorator_factory(function, decorated_operator_class=Doubled, **kwargs)
 
 
 class Pair(TypedDict):
@@ -406,6 +422,12 @@ with DAG(
     @task
     def works(name):
         return f"worked on {name}"
+
+    @doubled(retries=3)
+    def by_own_decorator(number, word="a"):
+        return [number, word]
+
+    by_own_decorator(1, word="b")
 
     with builds() as cluster:
         pass

@@ -1,6 +1,8 @@
 # /// script
 # dependencies = [
 #     "apache-airflow==3.2.0",
+#     "apache-airflow-providers-common-messaging==2.1.2; python_version >= '3.11'",
+#     "apache-airflow-providers-redis==4.7.1; python_version >= '3.11'",
 #     "apache-airflow-providers-ftp==3.16.1; python_version >= '3.11'",
 #     "apache-airflow-providers-ftp==3.16.0; python_version < '3.11'",
 #     "apache-airflow-providers-http==6.3.0; python_version >= '3.11'",
@@ -14,13 +16,23 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.providers.http.operators.http import HttpOperator
 from airflow.providers.http.sensors.http import HttpSensor
 from airflow.providers.snowflake.operators.snowflake import SnowflakeSqlApiOperator
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Asset, AssetWatcher, task
+
+if find_spec("redis"):
+    from airflow.providers.common.messaging.triggers.msg_queue import MESSAGE_QUEUE_PROVIDERS, MessageQueueTrigger
+
+    messages = MessageQueueTrigger(scheme="redis+pubsub", channels=["orders"])
+    orders = Asset("orders", watchers=[AssetWatcher(name="of_redis", trigger=messages)])
+else:
+    MESSAGE_QUEUE_PROVIDERS, orders = [], None
 
 with DAG("with_providers", schedule=None, default_args={"queue": "frozen"}, params={"folder": None}):
     get = HttpOperator(
@@ -83,6 +95,12 @@ with DAG("with_providers", schedule=None, default_args={"queue": "frozen"}, para
         (base / "in.txt").write_text("text")
         (base / "in.txt").copy(base / "out.txt")
         return {"names": sorted(each.name for each in base.iterdir()), "text": (base / "out.txt").read_text()}
+
+    @task
+    def queues() -> list:
+        return [type(each).__name__ for each in MESSAGE_QUEUE_PROVIDERS]
+
+    queues()
 
     @task
     def parts_of_airflow() -> list:
