@@ -8701,8 +8701,10 @@ class PlaceholderSensor(PlaceholderMixin, BaseSensorOperator):
 
 
 def provider_name(module: str, name: str) -> Any:
-    """Make a stand-in for a name of a provider that is not frozen in; operators and sensors can be declared."""
+    """Make a stand-in for a name of a provider that is not frozen in: operators, sensors, triggers can be declared."""
     kinds = module.split(".")
+    if name.endswith("Trigger") and "triggers" in kinds:
+        return type(name, (airflow_name("PlaceholderTrigger"),), {"__module__": module})
     if name[:1].isupper() and (name.endswith(("Operator", "Sensor", "Async")) or {"operators", "sensors"} & set(kinds)):
         if not name.endswith(("Link", "Error", "Exception", "Hook", "Trigger", "Mixin", "Mode", "Type")):
             sensor = "Sensor" in name
@@ -11042,6 +11044,7 @@ def _object_storage() -> dict[str, Any]:
         "airflow.providers.standard.triggers.file": "DirectoryFileDeleteTrigger FileDeleteTrigger FileTrigger",
         "airflow.providers.standard.triggers.external_task": "DagStateTrigger WorkflowTrigger",
         "airflow.providers.standard.triggers.hitl": "HITLTrigger",
+        "": "PlaceholderTrigger",
     }
 )
 def _triggers() -> dict[str, Any]:
@@ -11116,6 +11119,24 @@ def _triggers() -> dict[str, Any]:
 
         def shared_stream_key(self) -> Any:
             return None
+
+    class PlaceholderTrigger(BaseEventTrigger):
+        """A trigger of a provider that is not frozen in: Airflow's triggerer, which has it, makes it anew."""
+
+        supports_triggerer_queue = True
+
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__()
+            self.__dict__.update(kwargs)
+            self._given = kwargs
+
+        def serialize(self) -> tuple[str, dict[str, Any]]:
+            return f"{type(self).__module__}.{type(self).__name__}", self._given
+
+        async def run(self) -> Any:
+            path, _ = self.serialize()
+            raise BundleError(f"{path} is not in this bundle: declare {provider_distribution(type(self).__module__)}")
+            yield
 
     class TriggerEvent(Record):
         """What a trigger fires; the payload goes to the task."""

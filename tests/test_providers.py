@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -137,3 +139,31 @@ def test_the_build_says_what_a_task_will_miss_and_which_operators_are_for_other_
     assert "with_providers.py:" in missing and "declare apache-airflow-providers-amazon" in missing
     (placeholders,) = [notice for notice in probe["notices"] if operator in notice]
     assert "elsewhere (airflow.providers.snowflake" in placeholders
+
+
+WATCHED = """
+from airflow.providers.amazon.aws.triggers.sqs import SqsSensorTrigger
+from airflow.sdk import DAG, Asset, AssetWatcher, BaseOperator
+
+trigger = SqsSensorTrigger(sqs_queue="orders", max_messages=2)
+
+class Waits(BaseOperator):
+    def execute(self, context):
+        self.defer(trigger=trigger, method_name="execute")
+
+with DAG("watched", schedule=Asset("orders", watchers=[AssetWatcher(name="sqs", trigger=trigger)])):
+    Waits(task_id="waits")
+"""
+
+
+def test_a_trigger_of_a_provider_that_is_not_declared_is_for_airflows_triggerer(tmp_path: Path) -> None:
+    (tmp_path / "watched.py").write_text(WATCHED)
+    command = [sys.executable, str(DAGS.parents[1] / "coordinator_bundle.py"), str(tmp_path / "watched.py")]
+    path = "airflow.providers.amazon.aws.triggers.sqs.SqsSensorTrigger"
+    told = subprocess.run([*command, "--parse", "--json"], capture_output=True, text=True, check=True).stdout
+    (form,) = json.loads(told)["serialized_dags"]
+    (watcher,) = form["data"]["dag"]["timetable"]["__var"]["asset_condition"]["watchers"]
+    assert watcher["trigger"] == {"classpath": path, "kwargs": {"sqs_queue": "orders", "max_messages": 2}}
+    done = subprocess.run([*command, "--run"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{path} is not in this bundle: declare apache-airflow-providers-amazon" in done.stdout

@@ -16,8 +16,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
+from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.providers.http.operators.http import HttpOperator
@@ -26,13 +25,8 @@ from airflow.providers.snowflake.operators.snowflake import SnowflakeSqlApiOpera
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
-if find_spec("redis"):
-    from airflow.providers.common.messaging.triggers.msg_queue import MESSAGE_QUEUE_PROVIDERS, MessageQueueTrigger
-
-    messages = MessageQueueTrigger(scheme="redis+pubsub", channels=["orders"])
-    orders = Asset("orders", watchers=[AssetWatcher(name="of_redis", trigger=messages)])
-else:
-    MESSAGE_QUEUE_PROVIDERS, orders = [], None
+messages = MessageQueueTrigger(scheme="redis+pubsub", channels=["orders"])
+orders = Asset("orders", watchers=[AssetWatcher(name="of_redis", trigger=messages)])
 
 with DAG("with_providers", schedule=None, default_args={"queue": "frozen"}, params={"folder": None}):
     get = HttpOperator(
@@ -98,6 +92,8 @@ with DAG("with_providers", schedule=None, default_args={"queue": "frozen"}, para
 
     @task
     def queues() -> list:
+        from airflow.providers.common.messaging.triggers.msg_queue import MESSAGE_QUEUE_PROVIDERS
+
         return [type(each).__name__ for each in MESSAGE_QUEUE_PROVIDERS]
 
     queues()
