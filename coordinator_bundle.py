@@ -4394,9 +4394,7 @@ class Asset(BaseAsset):
         return hash(self._key())
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(name={self.name!r}, uri={self.uri!r}, group={self.group!r}, extra={self.extra!r})"
-        )
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._fields)})"
 
 
 class Dataset(Asset):
@@ -5171,6 +5169,9 @@ class MapXComArg(XComArg):
     def map(self, f: Callable[[Any], Any]) -> MapXComArg:
         return MapXComArg(self.arg, [*self.callables, f])
 
+    def __repr__(self) -> str:
+        return repr(self.arg) + "".join(f".map({each.__name__})" for each in self.callables)
+
     def iter_references(self) -> Iterator[tuple[Any, str]]:
         return iter(self.arg.iter_references())
 
@@ -5196,6 +5197,12 @@ class ZipXComArg(_SeveralXComArgs):
         super().__init__(args)
         self.fillvalue = fillvalue
 
+    def __repr__(self) -> str:
+        first, *others = map(repr, self.args)
+        if is_arg_set(self.fillvalue):
+            others.append(f"fillvalue={self.fillvalue!r}")
+        return f"{first}.zip({', '.join(others)})"
+
     def resolve(self, context: Mapping[str, Any]) -> Any:
         return _ZipResult([_mappable(arg.resolve(context), "zip") for arg in self.args], self.fillvalue)
 
@@ -5204,6 +5211,10 @@ class ConcatXComArg(_SeveralXComArgs):
     """Several results, one after the other."""
 
     __module__ = "airflow.sdk.definitions.xcom_arg"
+
+    def __repr__(self) -> str:
+        first, *others = map(repr, self.args)
+        return f"{first}.concat({', '.join(others)})"
 
     def concat(self, *others: XComArg) -> ConcatXComArg:
         return ConcatXComArg([*self.args, *others])
@@ -5245,6 +5256,9 @@ class LiteralValue(ResolveMixin):
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+    def __repr__(self) -> str:
+        return f"LiteralValue(value={self.value!r})"
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
         return self.value
@@ -10552,6 +10566,32 @@ def _partitions() -> dict[str, Any]:
     return locals()
 
 
+@family({"": "CoreEventsTimetable"})
+def _timetables_of_the_scheduler() -> dict[str, Any]:
+    class CoreEventsTimetable(EventsTimetable):
+        """What `airflow.timetables.events` has: it sorts its dates, and describes itself where the author does not."""
+
+        def __init__(self, event_dates: Iterable[Any], *args: Any, presorted: bool = False, **kwargs: Any) -> None:
+            super().__init__(event_dates, *args, **kwargs)
+            if not presorted:
+                self.event_dates.sort()
+            dates = [date.isoformat(sep="T") for date in self.event_dates]
+            self._summary = f"{len(dates)} events" if self.description is None else self.description
+            if self.description is None:
+                self.description = f"{self._summary} between {dates[0]} and {dates[-1]}" if dates else "No events"
+
+        def serialize(self) -> dict[str, Any]:
+            return {
+                "event_dates": [date.isoformat(sep="T") for date in self.event_dates],
+                "restrict_to_events": self.restrict_to_events,
+                "description": self.description,
+                "_summary": self._summary,
+            }
+
+    CoreEventsTimetable.__name__ = "EventsTimetable"
+    return locals()
+
+
 @family({"airflow.timetables.base": "DagRunInfo DataInterval TimeRestriction Timetable"})
 def _timetable_base() -> dict[str, Any]:
     class DataInterval(Record):
@@ -13070,7 +13110,7 @@ _AIRFLOW_MODULES: dict[str, str] = {
     "airflow.settings": "pod_mutation_hook !Session !engine !AIRFLOW_HOME !DAGS_FOLDER",
     "airflow.stats": "Stats",
     "airflow.timetables.assets": "AssetOrTimeSchedule AssetTriggeredTimetable",
-    "airflow.timetables.events": "DagRunInfo DataInterval EventsTimetable Timetable",
+    "airflow.timetables.events": "DagRunInfo DataInterval EventsTimetable=CoreEventsTimetable Timetable",
     "airflow.timetables.interval": (
         "CronDataIntervalTimetable DagRunInfo DataInterval DeltaDataIntervalTimetable Timetable"
     ),
@@ -13169,7 +13209,12 @@ class _PlaceholderModule(type(sys)):  # type: ignore[misc]
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if name.islower():
-            return __import__(f"{self.__name__}.{name}", fromlist=["*"])
+            try:
+                return __import__(f"{self.__name__}.{name}", fromlist=["*"])
+            except ModuleNotFoundError:
+                # Of a module that could not be loaded nobody knows which of its names are functions.
+                if self.__name__ not in airflow_modules.refused or _provider_is_importing():
+                    raise
         value = provider_name(self.__name__, name)
         setattr(self, name, value)
         return value
@@ -21729,6 +21774,10 @@ class LocalStore:
         return XComSequenceSliceResult(root=self._values(m)[m.start : m.stop : m.step])
 
     def _SetXCom(self, m: Any, instance: Any) -> None:
+        if why := explain_unsendable(m.value):
+            # Airflow's supervisor cannot pass that on to its API.
+            detail = {"message": f"SetXCom.value: {why}"}
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType("GENERIC_ERROR"), detail=detail))
         limit = int(_configured("core", "max_map_length", "1024"))
         if m.mapped_length is not None and m.mapped_length > limit:
             raise _api_failure(400, f"pushed value is too large to map as a downstream's dependency: more than {limit}")
@@ -22845,6 +22894,8 @@ class LocalSupervisor:
 
     def _run_dag_callbacks(self, run: LocalRun) -> None:
         """Call `on_success_callback` or `on_failure_callback` of the Dag, in this process as `dag.test()` does."""
+        import contextlib
+
         failed = run.state == "failed"
         callbacks = run.dag.on_failure_callback if failed else run.dag.on_success_callback
         if not callbacks or run.only is not None:
@@ -22855,8 +22906,10 @@ class LocalSupervisor:
             if last is not None:
                 context = RuntimeTaskInstance(self.startup_details(last), last.task).get_template_context()
             context["reason"] = run.reason or ("task_failure" if failed else "success")
-            for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
-                callback(context)
+            # Standard output may be for a report.
+            with contextlib.redirect_stdout(self.view.stream):
+                for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
+                    callback(context)
         except BaseException as error:
             log_event("error", "A callback of the Dag failed", exc_info=error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -167,3 +168,16 @@ def test_a_trigger_of_a_provider_that_is_not_declared_is_for_airflows_triggerer(
     done = subprocess.run([*command, "--run"], capture_output=True, text=True)
     assert done.returncode == 1
     assert f"{path} is not in this bundle: declare apache-airflow-providers-amazon" in done.stdout
+
+
+def test_a_function_of_a_provider_that_needs_more_of_airflow_is_refused_when_it_is_called(tmp_path: Path) -> None:
+    package = tmp_path / "airflow" / "providers" / "odd"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from airflow.jobs.job import Job\n\ndef emit(): ...\n")
+    text = "from airflow.providers.odd import emit\nfrom airflow.sdk import DAG\nflow = DAG('flow', schedule=None)\n"
+    command = [sys.executable, str(DAGS.parents[1] / "coordinator_bundle.py"), str(tmp_path / "flow.py"), "--parse"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for called, said in (("", "no tasks"), ("emit()\n", "worker that has apache-airflow-providers-odd installed")):
+        (tmp_path / "flow.py").write_text(text + called)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert said in done.stdout + done.stderr

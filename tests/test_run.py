@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,6 +102,26 @@ def test_variables_and_connections_come_from_flags_files_and_the_environment(run
     assert from_files.result("reveal") == ['{"r": 1}', "square", "depot", None]
     from_environment = run("secrets", AIRFLOW_VAR_COLOUR="blue", AIRFLOW_CONN_STORE='{"host": "h", "port": 5}')
     assert from_environment.result("reveal") == ["blue", "round", "h", 5]
+
+
+def test_what_callbacks_print_is_not_in_the_report_and_a_number_json_lacks_fails_as_in_airflow(tmp_path: Path) -> None:
+    text = """
+    from airflow.sdk import DAG, task
+
+    with DAG("tells", schedule=None, on_failure_callback=lambda context: print("called back")):
+
+        @task
+        def numbers():
+            return [{"a": float("nan")}]
+
+        numbers()
+    """
+    (tmp_path / "tells.py").write_text(textwrap.dedent(text))
+    command = [*from_source(tmp_path / "tells.py"), "--run", "tells", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=120)
+    assert json.loads(done.stdout)["states"] == {"numbers": "failed"}
+    assert "the number nan does not exist in JSON: use None or a string (at $[0].a)" in done.stderr
+    assert "called back" in done.stderr
 
 
 def test_a_connection_of_the_environment_that_cannot_be_read_is_named(run: Runs) -> None:
