@@ -521,6 +521,7 @@ def sweep_extractions(own: str) -> None:
 
     Only folders that carry our mark, belong to this user, have not been written to for ten minutes and are locked by
     nobody: the lock tells of processes in other containers too, and a bootloader that is still extracting has none yet.
+    The mark is what is extracted first, so one that was killed before that has left an empty folder.
     """
     parent = os.path.dirname(own)
     try:
@@ -532,9 +533,15 @@ def sweep_extractions(own: str) -> None:
         if folder == own:
             continue
         try:
-            if os.lstat(folder).st_uid != os.geteuid():
+            found = os.lstat(folder)
+            if found.st_uid != os.geteuid():
                 continue
-            mark = os.open(os.path.join(folder, _MARK), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                mark = os.open(os.path.join(folder, _MARK), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                if found.st_mtime < time.time() - _ABANDONED_AFTER:
+                    os.rmdir(folder)
+                continue
         except OSError:
             continue
         try:

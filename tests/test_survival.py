@@ -631,14 +631,19 @@ def test_only_what_is_ours_and_dead_is_swept(bundle: Path, folder: Path) -> None
     locked = extraction("_MEI0000beefCCCCCC", True)
     of_another_user = extraction("_MEI0000beefDDDDDD", True)
     os.chown(of_another_user, 65534, 65534) if not os.geteuid() else shutil.rmtree(of_another_user)
+    # Killed before anything was extracted.
+    empty = folder / "_MEI0000beefFFFFFF"
+    empty.mkdir()
     survival.make_old(folder)
     young = extraction("_MEI0000beefEEEEEE", True)
+    just_begun = folder / "_MEI0000beefGGGGGG"
+    just_begun.mkdir()
     with open(locked / ".coordinator_bundle", "r+b") as file:
         os.lockf(file.fileno(), os.F_LOCK, 0)
         with running(bundle, "talks", folder) as run:
             assert run.accept().start().serve().code == 0
-    assert not dead.exists()
-    kept = [of_another_program, locked, young] + ([] if os.geteuid() else [of_another_user])
+    assert not dead.exists() and not empty.exists()
+    kept = [of_another_program, locked, young, just_begun] + ([] if os.geteuid() else [of_another_user])
     assert extractions(folder) == sorted(kept)
 
 
