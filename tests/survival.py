@@ -271,19 +271,6 @@ def ports_in_use(ports: set[int]) -> list[int]:
     return sorted(ports & held)
 
 
-def forgotten_by_the_bootloader(folder: Path) -> list[int]:
-    """The processes that PyInstaller's bootloader has forked, and in which it waits for the word of the one above to go
-    on; where that one was killed between the two, it waits for ever."""
-    found = []
-    for pid in processes(folder):
-        with contextlib.suppress(OSError):
-            waits = Path(f"/proc/{pid}/wchan").read_text().startswith("futex")
-            orphaned = "\nPPid:\t1\n" in Path(f"/proc/{pid}/status").read_text()
-            if waits and orphaned and "libpython" not in Path(f"/proc/{pid}/maps").read_text():
-                found.append(pid)
-    return found
-
-
 def check_nothing_left(folder: Path, patience: float = PATIENCE) -> None:
     """No process, no extraction folder, no temporary file, and of the runs that are over no connection and no port;
     whatever a death leaves for a moment is waited for."""

@@ -416,12 +416,19 @@ def test_a_signal_while_it_starts_is_no_success(
             run.finish()
             run.check_truth()
             assert run.code != 0 or run.outcomes in (["RetryTask"], ["SucceedTask"]), run.everything()
-        if forgotten := survival.forgotten_by_the_bootloader(folder):
-            for pid in forgotten:
-                os.kill(pid, signal.SIGKILL)
-            pytest.xfail("PyInstaller's bootloader was killed between its fork and the word to the child to go on")
     if form == "bundle":
         survival.start_once_more(program, folder)
+    check_nothing_left(folder)
+
+
+def test_a_bootloader_that_is_killed_as_soon_as_it_has_forked_leaves_nothing(bundle: Path, folder: Path) -> None:
+    for _ in range(12):
+        with running(bundle, "talks", folder) as run:
+            children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children")
+            while not children.read_text():
+                assert run.process.poll() is None
+            run.process.kill()
+            run.process.wait()
     check_nothing_left(folder)
 
 
