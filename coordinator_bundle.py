@@ -4558,13 +4558,18 @@ _CRON_FIELDS: tuple[tuple[str, int, int, dict[str, str]], ...] = (
 )
 
 
+def cron_fields(expression: str) -> list[str]:
+    """Return the fields of a cron expression, in lower case, those of what an alias stands for."""
+    return CRON_ALIASES.get(expression.lower(), expression).lower().split()
+
+
 def cron_fault(expression: str) -> str:
     """Return what is wrong with a cron expression, "" where Airflow takes it.
 
     The rules are those of `croniter.expand`. What is more than lists, ranges, steps and names (`L`, `W`, `#`, `R`) is
     left to Airflow.
     """
-    fields = CRON_ALIASES.get(expression.lower(), expression).lower().split()
+    fields = cron_fields(expression)
     if not 5 <= len(fields) <= 7:
         return f"it has {len(fields)} field{'s' * (len(fields) != 1)} where 5, 6 or 7 are wanted"
     for text, (field, low, high, names) in zip(fields, _CRON_FIELDS):
@@ -9296,13 +9301,10 @@ def provider_task_decorator(name: str) -> Any:
     else:
         declared = [each for about in _installed_providers() for each in about.get("task-decorators", ())]
         path = next((each["class-name"] for each in declared if each["name"] == name), None)
-    if path is None:
-        return None
-    found = import_string(path)
-    if path.rpartition(".")[0] in airflow_modules.refused:
+    if path is None or not _is_loadable(path):
         return None
     TaskDecoratorCollection.used[name] = path
-    return found
+    return import_string(path)
 
 
 def message_queues() -> list[str]:
@@ -9314,12 +9316,17 @@ def message_queues() -> list[str]:
 
     def works(path: str) -> bool:
         try:
-            import_string(path)
+            return _is_loadable(path)
         except ImportError:
             return False
-        return path.rpartition(".")[0] not in airflow_modules.refused
 
     return sorted(filter(works, {path for about in _installed_providers() for path in about.get("queues", ())}))
+
+
+def _is_loadable(path: str) -> bool:
+    """Say whether a bundle has what a provider's class or function needs of Airflow; imports it."""
+    import_string(path)
+    return path.rpartition(".")[0] not in airflow_modules.refused
 
 
 def _installed_providers() -> Iterator[dict[str, Any]]:
@@ -10586,14 +10593,6 @@ def _timetables_of_the_scheduler() -> dict[str, Any]:
             self._summary = f"{len(dates)} events" if self.description is None else self.description
             if self.description is None:
                 self.description = f"{self._summary} between {dates[0]} and {dates[-1]}" if dates else "No events"
-
-        def serialize(self) -> dict[str, Any]:
-            return {
-                "event_dates": [date.isoformat(sep="T") for date in self.event_dates],
-                "restrict_to_events": self.restrict_to_events,
-                "description": self.description,
-                "_summary": self._summary,
-            }
 
     CoreEventsTimetable.__name__ = "EventsTimetable"
     return locals()
@@ -11925,7 +11924,7 @@ def cron_next(expression: str, after: datetime, zone: Any) -> datetime:
     """
     from datetime import timedelta
 
-    fields = CRON_ALIASES.get(expression.lower(), expression).lower().split()
+    fields = cron_fields(expression)
     try:
         minutes, hours, days, months, weekdays = (
             _cron_field(text, low, high, names) for text, (_, low, high, names) in zip(fields, _CRON_FIELDS)
@@ -14347,6 +14346,8 @@ def _encode_timetable(timetable: Any) -> dict[str, Any]:
         data["event_dates"] = [date.isoformat(sep="T") for date in timetable.event_dates]
         data["restrict_to_events"] = timetable.restrict_to_events
         data["description"] = timetable.description
+        if hasattr(timetable, "_summary"):
+            data["_summary"] = timetable._summary
     elif "Delta" in name:
         data["delta"] = _encode_interval(timetable.delta)
         if name == "DeltaTriggerTimetable":
@@ -20475,7 +20476,7 @@ def _copy_bundle(bundle: BundleFile, folder: str, target: str) -> None:
     import tempfile
 
     path, name = bundle.path, os.path.basename(target)
-    replaced = _contents_of(target) if os.path.exists(target) else ""
+    replaced = _contents_of(target)
     # Airflow would start a complete copy under its temporary name, so that lies beside the folder where it can.
     beside = os.path.dirname(os.path.abspath(folder))
     is_usable = os.stat(beside).st_dev == os.stat(folder).st_dev and os.access(beside, os.W_OK | os.X_OK)
@@ -20570,7 +20571,7 @@ def _explanation(python: str, frozen: str, project: dict[str, Any]) -> str:
     lines += _table(
         [(sum(each), f"{name} ({len(each)})" if len(each) > 1 else name) for name, each in unpacked.items()], 6
     )
-    newest, name = read_archive(frozen, whole).glibc_needed(os.path.dirname(frozen))
+    newest, name = read_archive(frozen, whole).glibc_needed(frozen)
     lines.append(f"what it needs: {os.uname().machine}, glibc 2.{newest} or newer (for {name})")
     data = [(os.path.getsize(path), relative) for path, relative in project["data"]]
     lines += ["what is taken along beside the Dag files", *_table(data, len(data))]
@@ -26039,8 +26040,7 @@ class Examination:
         """Look at where the start unpacks to; what it prints when that fails is seen by nobody."""
         import shutil
 
-        if self.bundle and self.archive and self.archive.contents():
-            folder = os.path.join(os.path.dirname(os.path.abspath(self.bundle)), self.archive.contents())
+        if self.bundle and self.archive and (folder := self.archive.contents_folder(self.bundle)):
             self.say("ok", "start", f"unpacks nothing: its files are in {folder}")
             return
         named = named_temporary_folders()
@@ -26075,7 +26075,7 @@ class Examination:
             here = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")[2]
         except (ValueError, OSError):
             here = ""
-        newest, name = self.archive.glibc_needed(os.path.dirname(self.bundle))
+        newest, name = self.archive.glibc_needed(self.bundle)
         needs = f"needs glibc 2.{newest} (for {name})"
         if not here:
             self.say(
@@ -26741,10 +26741,15 @@ class Archive:
         """The name of the folder that an unpacked bundle has beside it; empty for a bundle in one file."""
         return self.option(_CONTENTS_OPTION) if self.option(_CONTENTS_DIGEST_OPTION) else ""
 
-    def glibc_needed(self, folder: str) -> tuple[int, str]:
+    def contents_folder(self, path: str) -> str:
+        """That folder for a bundle that lies at *path*; empty for a bundle in one file."""
+        leaf = self.contents()
+        return leaf and os.path.join(os.path.dirname(os.path.abspath(path)), leaf)
+
+    def glibc_needed(self, path: str) -> tuple[int, str]:
         """Return the N of the newest glibc 2.N that a program or library asks for, and the name of that one.
 
-        :param folder: where the bundle lies; an unpacked one has its libraries beside it
+        :param path: where the bundle lies; an unpacked one has its libraries beside it
         """
         import re
         import zlib
@@ -26754,12 +26759,11 @@ class Archive:
             for name, content, _, compressed, kind in self.entries:
                 if kind in b"ab":
                     yield name.decode(), zlib.decompress(content) if compressed else content
-            contents = os.path.join(folder, self.contents()) if self.contents() else ""
+            contents = self.contents_folder(path)
             for parent, _, files in os.walk(contents):
                 for leaf in files:
-                    path = os.path.join(parent, leaf)
-                    with open(path, "rb") as file:
-                        yield os.path.relpath(path, contents), file.read()
+                    with open(os.path.join(parent, leaf), "rb") as file:
+                        yield os.path.relpath(file.name, contents), file.read()
 
         return max(
             (max(map(int, re.findall(rb"GLIBC_2\.(\d+)", content)), default=0), name)
@@ -26844,9 +26848,8 @@ def problem_of_contents(bundle: BundleFile) -> str | None:
         archive = read_archive(bundle.path, bundle.source_start)
     except BundleFormatError:
         return None
-    leaf = archive.contents()
-    if leaf:
-        contents = os.path.join(os.path.dirname(os.path.abspath(bundle.path)), leaf)
+    contents = archive.contents_folder(bundle.path)
+    if contents:
         if not os.path.isdir(contents):
             return f"its files, {contents}, are not there: unpack the bundle anew"
         if _contents_digest(contents) != archive.option(_CONTENTS_DIGEST_OPTION):
