@@ -9329,12 +9329,16 @@ def _is_loadable(path: str) -> bool:
     return path.rpartition(".")[0] not in airflow_modules.refused
 
 
-def _installed_providers() -> Iterator[dict[str, Any]]:
-    """What each provider that is installed here says of itself (entry point `apache_airflow_provider`)."""
+_provider_infos: list[dict[str, Any]] = []
+
+
+def _installed_providers() -> list[dict[str, Any]]:
+    """Return what each provider that is installed here says of itself (entry point `apache_airflow_provider`)."""
     from importlib.metadata import entry_points
 
-    for entry in entry_points(group="apache_airflow_provider"):
-        yield entry.load()()
+    if not _provider_infos:
+        _provider_infos.extend(entry.load()() for entry in entry_points(group="apache_airflow_provider"))
+    return _provider_infos
 
 
 # --- smaller parts of airflow.sdk -------------------------------------------------------------------------------------
