@@ -100,8 +100,9 @@ _keeper_pid = _bootloader_pid = 0
 # Connections to the supervisor that were made before the rest of the program was loaded, by flag.
 _dialled: dict[str, Any] = {}
 _on_their_way: Any = None
-# The numbers under which the bootloader leaves the connections that it has made itself (build_spec.spec).
-EARLY_DESCRIPTORS = {"COMM": 60, "LOGS": 61}
+# The numbers under which the bootloader leaves the connections that it has made itself, and from the last one on the
+# libraries that it has written to memory, libpython first (build_spec.spec).
+EARLY_DESCRIPTORS = {"COMM": 60, "LOGS": 61, "LIBRARY": 62}
 # The exit code for a command line that makes no sense.
 USAGE_ERROR = 2
 
@@ -144,7 +145,7 @@ def forget_relocations() -> None:
         before = ""
         with open("/proc/self/maps") as maps:
             for line in maps:
-                span, access, *_, path = line.split()
+                span, access, *_, path = line.split(None, 5)
                 # What a library begins with is only read, so that reading it once more yields the same; what it has
                 # besides may have been written to and closed to writing since.
                 if ".so" in path and path != before and access == "r--p":
@@ -170,6 +171,18 @@ def hold_extraction() -> None:
         os.lockf(os.open(os.path.join(sys._MEIPASS, _MARK), os.O_RDWR | os.O_CLOEXEC), os.F_TLOCK, 0)  # type: ignore[attr-defined]
     except OSError:
         pass  # A process that the bundle itself has started: its folder is locked already.
+
+
+def let_go_of_libraries() -> None:
+    """Keep from other programs that a task starts what the bootloader has written to memory (build_spec.spec)."""
+    number = EARLY_DESCRIPTORS["LIBRARY"]
+    try:
+        # No file of another's has no name; neither has one that lies in memory.
+        while os.fstat(number).st_nlink == 0:
+            os.set_inheritable(number, False)
+            number += 1
+    except OSError:
+        pass
 
 
 def dial_early() -> None:
@@ -614,6 +627,7 @@ def begin_bundle() -> None:
     owned = os.path.basename(folder).startswith("_MEI") and os.environ.get("_COORDINATOR_BUNDLE_FOLDER") != folder
     os.environ["_COORDINATOR_BUNDLE_FOLDER"] = folder
     hold_extraction()
+    let_go_of_libraries()
     if any(argument.startswith(("--comm", "--stdio")) for argument in sys.argv) and "--help" not in sys.argv:
         dial_early()
         split_from_keeper(owned)
@@ -18456,6 +18470,8 @@ TRAILER_VERSION = 1
 MANIFEST_VERSION = "1.0"
 # The bootloader looks for these bytes backwards from the end of the file: none may stand behind the archive.
 ARCHIVE_COOKIE = b"MEI\014\013\012\013\016"
+# What the name of libpython ends with in that archive, where the bootloader writes it to memory (build_spec.spec).
+QUICK_STREAM = ".stream"
 # The one place where build tools are pinned. `make bundle` installs exactly these, then what the Dag file declares.
 BUILD_PINS = ("msgpack==1.2.4", "pyinstaller==6.22.3", "pyinstaller-hooks-contrib==2026.9")
 # Frozen in when a task uses a template: Airflow renders those with Jinja2, and so must the bundle.
@@ -20560,9 +20576,11 @@ def _explanation(python: str, frozen: str, project: dict[str, Any]) -> str:
     whole = os.path.getsize(frozen)
     groups: dict[str, int] = {}
     unpacked: dict[str, list[int]] = {}
+    in_memory = 0
     for name, stored, size, kind in members:
         group = _member_group(name, kind, project)
         groups[group] = groups.get(group, 0) + stored
+        in_memory += size if name.endswith(QUICK_STREAM) else 0
         if kind in "bxZ":
             top, separator, _ = name.partition(os.sep)
             unpacked.setdefault(top + separator if kind == "x" else name, []).append(size)
@@ -20575,6 +20593,8 @@ def _explanation(python: str, frozen: str, project: dict[str, Any]) -> str:
     lines += _table(
         [(sum(each), f"{name} ({len(each)})" if len(each) > 1 else name) for name, each in unpacked.items()], 6
     )
+    if in_memory:
+        lines.append(f"what each start writes to memory: libpython, {_shown_size(in_memory)}")
     newest, name = read_archive(frozen, whole).glibc_needed(frozen)
     lines.append(f"what it needs: {os.uname().machine}, glibc 2.{newest} or newer (for {name})")
     data = [(os.path.getsize(path), relative) for path, relative in project["data"]]
@@ -26676,7 +26696,6 @@ def unpack_bundle(path: str, folder: str) -> int:
 def _unpacked(path: str, bundle: BundleFile, contents: str) -> bytes:
     """Write a bundle's files into a folder; return the executable without them."""
     import struct
-    import zlib
 
     archive = read_archive(path, bundle.source_start)
     if archive.contents():
@@ -26684,17 +26703,14 @@ def _unpacked(path: str, bundle: BundleFile, contents: str) -> bytes:
     kept: list[tuple[bytes, int, int, int, bytes]] = []
     data = bytearray()
     for entry_name, stored, length, compressed, kind in sorted(archive.entries, key=lambda entry: entry[4] == b"z"):
-        if entry_name.startswith(_CONTENTS_OPTION.encode()):
-            continue
-        if kind not in _FILE_KINDS:
+        if kind not in _FILE_KINDS and not entry_name.startswith(_CONTENTS_OPTION.encode()):
             kept.append((entry_name, len(data), len(stored), length, bytes([compressed]) + kind))
             data += stored
-            continue
-        content = zlib.decompress(stored) if compressed else stored
+    for file_name, kind, content in archive.files():
         if kind == b"n":
-            _write_link(os.path.join(contents, entry_name.decode()), content.rstrip(b"\0").decode())
+            _write_link(os.path.join(contents, file_name), content.rstrip(b"\0").decode())
         else:
-            _write_file(os.path.join(contents, entry_name.decode()), content)
+            _write_file(os.path.join(contents, file_name), content)
     digest = _contents_digest(contents)
     for option in (_CONTENTS_OPTION + os.path.basename(contents), _CONTENTS_DIGEST_OPTION + digest):
         kept.append((option.encode(), len(data), 0, 0, b"\0o"))
@@ -26708,6 +26724,9 @@ def _unpacked(path: str, bundle: BundleFile, contents: str) -> bytes:
     cookie = archive.cookie.pack(ARCHIVE_COOKIE, total, len(data), len(table), *archive.python)
     # The section table of the executable would point into what has moved; nothing that runs a program reads it.
     program = bytearray(archive.executable)
+    for place in archive.streams().values():
+        # Where its first steps are told of libpython: there is none to write to memory.
+        program = program.replace(struct.pack("<QQ", *place), bytes(16))
     program[40:48] = bytes(8)
     program[58:64] = bytes(6)
     return bytes(program + data + table + cookie)
@@ -26728,13 +26747,33 @@ class Archive:
         start = end + self.cookie.size - total
         self.executable = region[:start]
         self.entries: list[tuple[bytes, bytes, int, int, bytes]] = []
+        self.places: dict[str, tuple[int, int]] = {}
         at = start + table
         while at < start + table + table_length:
             size, offset, stored, length, compressed, kind = struct.unpack_from("!IIIIBc", region, at)
             name = region[at + 18 : at + size].rstrip(b"\0")
             content = region[start + offset : start + offset + stored]
             self.entries.append((name, content, length, compressed, kind))
+            self.places[name.decode()] = start + offset, stored
             at += size
+
+    def streams(self) -> dict[str, tuple[int, int]]:
+        """What the bootloader writes to memory: name to where it lies in the file, and how long it is there."""
+        return {
+            name.removesuffix(QUICK_STREAM): place for name, place in self.places.items() if name.endswith(QUICK_STREAM)
+        }
+
+    def files(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """The name, kind and content of what an unpacked bundle has as a file; of a link, where it leads."""
+        import zlib
+
+        streams = self.streams()
+        for entry_name, stored, _, compressed, kind in self.entries:
+            name = entry_name.decode()
+            if name.endswith(QUICK_STREAM):
+                yield name.removesuffix(QUICK_STREAM), kind, read_quick_stream(stored)
+            elif kind in _FILE_KINDS and name not in streams:
+                yield name, kind, zlib.decompress(stored) if compressed else stored
 
     def option(self, prefix: str) -> str:
         """What follows *prefix* in the option that starts with it; empty when there is none."""
@@ -26756,13 +26795,11 @@ class Archive:
         :param path: where the bundle lies; an unpacked one has its libraries beside it
         """
         import re
-        import zlib
 
         def programs() -> Iterator[tuple[str, bytes]]:
             yield "the bootloader", self.executable
-            for name, content, _, compressed, kind in self.entries:
-                if kind in b"ab":
-                    yield name.decode(), zlib.decompress(content) if compressed else content
+            for name, _, content in self.files():
+                yield name, content
             contents = self.contents_folder(path)
             for parent, _, files in os.walk(contents):
                 for leaf in files:
@@ -26774,6 +26811,48 @@ class Archive:
             for name, content in programs()
             if content.startswith(b"\x7fELF")
         )
+
+
+def read_quick_stream(stream: bytes) -> bytes:
+    """What build_spec.spec has made a stream from that the bootloader's first steps can read."""
+    out, at = bytearray(), 0
+
+    def count(least: int) -> int:
+        nonlocal at
+        while least >= 15:
+            at += 1
+            least += stream[at - 1]
+            if stream[at - 1] < 255:
+                break
+        return least
+
+    while length := int.from_bytes(stream[at : at + 4], "little"):
+        at += 4
+        end = at + (length & 0x3FFFFFFF)
+        if length >> 30 == 0:
+            out += stream[at:end]
+            at = end
+        elif length >> 30 == 3:
+            address = int.from_bytes(stream[at : at + 8], "little")
+            at += 8
+            while at < end:
+                near = 1 if stream[at] else 5
+                address += 8 * (stream[at] or int.from_bytes(stream[at + 1 : at + 5], "little"))
+                addend = stream[at + near : at + near + 4]
+                out += address.to_bytes(8, "little") + b"\x08" + bytes(7) + addend + bytes(4)
+                at += near + 4
+        while at < end:
+            token = stream[at]
+            at += 1
+            literals = count(token >> 4)
+            out += stream[at : at + literals]
+            at += literals
+            if at < end:
+                distance = int.from_bytes(stream[at : at + 2], "little")
+                at += 2
+                copied = count(token & 15) + 4
+                out += (out[len(out) - distance :][:copied] * (copied // distance + 1))[:copied]
+    return bytes(out)
 
 
 def read_archive(path: str, length: int) -> Archive:

@@ -214,10 +214,10 @@ def test_a_task_killed_for_its_memory_is_a_retry_and_the_log_says_so(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for two and a half MiB."""
+    """A file system with room for less than a start writes."""
     path = tmp_path / "small"
     path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2560k", "tmpfs", str(path)], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(path)], capture_output=True)
     if mounted.returncode:
         pytest.skip("no file system can be mounted here")
     yield path

@@ -62,9 +62,9 @@ LAST_LINE = time.monotonic()
 """
 # Each phase and what ends it, unpacked perhaps something else; such a bundle has not all of them.
 PHASES = {
-    "bootloader": "it has dialled and makes the folder; unpacked: it has dialled and opens libpython",
+    "bootloader": "it has dialled, libpython is in memory, a folder made; unpacked: it has dialled and opens libpython",
     "extraction": "the last file is written",
-    "second process": "the bootloader, started by itself, opens libpython",
+    "second process": "the bootloader, started by itself, has loaded libpython",
     "interpreter": "the first line of coordinator_bundle.py runs",
     "dial": "the supervisor has both connections, where the bootloader has not dialled",
     "imports": "the program is loaded, the first message read; the Dag file begins",
@@ -120,7 +120,9 @@ class Watch:
                 at["extraction"] = now
             elif mask & _OPENED and path not in self.new:
                 if name.startswith("libpython"):
-                    at.setdefault("second process" if "bootloader" in at else "bootloader", now)
+                    at.setdefault("bootloader", now)
+                elif name == "base_library.zip" and "extraction" in at:
+                    at.setdefault("second process", now)
                 elif name == MARK and "bootloader" in at:
                     at.setdefault("interpreter", now)
             elif mask & _REMOVED and "outcome" in at:
