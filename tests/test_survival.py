@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import platform
 import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -325,7 +327,7 @@ def test_the_bootloader_dials_before_it_extracts(bundle: Path, folder: Path) -> 
             server.accept()[0].close()
 
 
-@pytest.mark.parametrize("taken", [(60,), (61,), (60, 61)])
+@pytest.mark.parametrize("taken", [(60,), (61,), (60, 61), (62, 65)])
 def test_descriptors_in_use_are_no_hindrance(bundle: Path, folder: Path, taken: tuple[int, ...]) -> None:
     assert not [number for number in taken if os.path.exists(f"/proc/self/fd/{number}")]
     null = os.open(os.devnull, os.O_RDONLY)
@@ -338,6 +340,35 @@ def test_descriptors_in_use_are_no_hindrance(bundle: Path, folder: Path, taken: 
         for number in (null, *taken):
             os.close(number)
     check_nothing_left(folder)
+
+
+def forbid_files_in_memory() -> None:
+    """Have memfd_create fail, as in some sandboxes."""
+    instructions = ((0x20, 0, 0, 0), (0x15, 0, 1, 319), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000))
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in instructions))
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+    # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+    assert libc.prctl(22, 2, struct.pack("HxxxxxxP", len(instructions), ctypes.addressof(program))) == 0
+
+
+@pytest.mark.skipif(not DIALS_FIRST, reason="the bootloader for this machine is left as it is")
+def test_a_start_does_without_files_in_memory(bundle: Path, folder: Path) -> None:
+    done = subprocess.run([str(bundle), "--version"], preexec_fn=forbid_files_in_memory, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("coordinator_bundle ")
+
+
+@pytest.mark.skipif(not DIALS_FIRST, reason="the bootloader for this machine is left as it is")
+def test_libraries_that_cannot_be_loaded_are_an_error(bundle: Path, folder: Path) -> None:
+    few = subprocess.run(
+        [str(bundle), "--version"], preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50)),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    cut = folder / "cut"
+    cut.write_bytes(bundle.read_bytes()[: 1 << 20])
+    cut.chmod(0o755)
+    for done, why in ((few, "ulimit -n"), (subprocess.run([str(cut)], capture_output=True, text=True), "was cut")):
+        assert done.returncode == 1 and why in done.stderr and done.stderr.startswith("error: "), done
 
 
 @pytest.mark.skipif(KERNEL < (6, 9), reason="older kernels close what is sent in a circle at once")
