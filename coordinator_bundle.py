@@ -142,16 +142,14 @@ def forget_relocations() -> None:
         class Address(_ctypes._SimpleCData):  # type: ignore[misc, name-defined]
             _type_ = "P"
 
-        before = ""
         with open("/proc/self/maps") as maps:
             for line in maps:
-                span, access, *_, path = line.split(None, 5)
+                span, access, offset, *_, path = line.split(None, 5)
                 # What a library begins with is only read, so that reading it once more yields the same; what it has
                 # besides may have been written to and closed to writing since.
-                if ".so" in path and path != before and access == "r--p":
+                if ".so" in path and access == "r--p" and not int(offset, 16):
                     start, end = (int(number, 16) for number in span.split("-"))
                     call_libc("madvise", Address(start), Address(end - start), _MADV_DONTNEED)
-                before = path
     except (ImportError, OSError):
         pass
 
@@ -18954,9 +18952,14 @@ class _PackedExtensions:
         offset, length, compressed = self.entries[file]
         os.makedirs(os.path.dirname(destination), exist_ok=True)
         temporary = f"{destination}.{os.getpid()}.{_thread.get_ident()}"
+        target = temporary
+        if ".so" in os.path.basename(file) and os.statvfs(sys._MEIPASS).f_flag & os.ST_NOEXEC:  # type: ignore[attr-defined]
+            # Nothing that lies in that folder can be loaded, but what it has a link to.
+            target = f"/proc/{os.getpid()}/fd/{os.memfd_create(os.path.basename(file))}"
+            os.symlink(target, temporary)
         bundle: str = sys.modules["pyimod02_importers"].pyz_archive._filename
         end = offset + length
-        with open(bundle, "rb") as archive, open(temporary, "wb") as out:
+        with open(bundle, "rb") as archive, open(target, "wb") as out:
             if compressed:
                 import zlib
 
@@ -26076,20 +26079,23 @@ class Examination:
             return
         if named and place not in named:
             self.say("note", "start", f"{named[0]} may not be written, the bundle unpacks to {place}")
-        if is_noexec(place):
+        if is_noexec(place) and not (self.archive and self.archive.streams()):
             self.say("FAIL", "start", f"{place} is mounted noexec, so nothing unpacked there can run: {remedy}")
             return
-        needed = (os.path.getsize(self.bundle) if self.bundle else 10 << 20) * 2
+        needed = 10 << 20
+        if self.archive:
+            files = [(name, length) for name, _, length, _, kind in self.archive.entries if kind in _FILE_KINDS]
+            needed = sum(length for name, length in files if not name.endswith(QUICK_STREAM.encode()))
         free = shutil.disk_usage(place).free
         if free < needed:
             self.say(
                 "FAIL",
                 "start",
-                f"{place} has {free >> 20} MiB left and a start unpacks up to {needed >> 20} MiB: free "
-                f"some, or {remedy}",
+                f"{place} has {free >> 20} MiB left and a task may unpack {needed >> 20} MiB: free some, or {remedy}",
             )
         else:
-            self.say("ok", "start", f"unpacks to {place}: may be written and executed from, {free >> 20} MiB free")
+            where = "is mounted noexec, so libraries go to memory" if is_noexec(place) else "may be executed from"
+            self.say("ok", "start", f"unpacks to {place}: may be written, {where}, {free >> 20} MiB free")
 
     def libraries(self) -> None:
         """Compare the C library the bundle was built with to the one that is here."""

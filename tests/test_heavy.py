@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from building import environment
+from building import DIALS_FIRST, environment
 
 pytestmark = pytest.mark.only("bundle")
 
@@ -43,3 +43,24 @@ def test_threads_may_be_the_first_to_use_a_package(run: Callable[..., Any]) -> N
 
 def test_a_package_knows_its_version(run: Callable[..., Any]) -> None:
     assert returned(run, "versions") is True
+
+
+@pytest.mark.skipif(not DIALS_FIRST, reason="the bootloader for this machine loads libraries from files")
+def test_where_the_temporary_folder_is_small_or_nothing_can_be_run_from_it(
+    make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    bundle = make_bundle("heavy.py")
+
+    def answer(options: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        inside = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o {options} tmpfs {tmp_path} && exec "$@"', "-"]
+        if subprocess.run([*inside[:2], "true"], capture_output=True).returncode:
+            pytest.skip("needs the right to mount a file system")
+        env = {**environment(), "TMPDIR": str(tmp_path)}
+        return subprocess.run([*inside, bundle, *arguments], capture_output=True, text=True, env=env)
+
+    told = answer("size=1m", "--doctor").stdout
+    assert f"FAIL  start        {tmp_path} has 0 MiB left and a task may unpack " in told, told
+    done = answer("noexec", "--run", "heavy", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = answer("noexec", "--doctor").stdout
+    assert f"unpacks to {tmp_path}: may be written, is mounted noexec, so libraries go to memory" in told, told
