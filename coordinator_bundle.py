@@ -171,18 +171,6 @@ def hold_extraction() -> None:
         pass  # A process that the bundle itself has started: its folder is locked already.
 
 
-def let_go_of_libraries() -> None:
-    """Keep from other programs that a task starts what the bootloader has written to memory (build_spec.spec)."""
-    number = EARLY_DESCRIPTORS["LIBRARY"]
-    try:
-        # No file of another's has no name; neither has one that lies in memory.
-        while os.fstat(number).st_nlink == 0:
-            os.set_inheritable(number, False)
-            number += 1
-    except OSError:
-        pass
-
-
 def dial_early() -> None:
     """Connect to the supervisor before this process splits and the rest of the program is loaded.
 
@@ -625,7 +613,6 @@ def begin_bundle() -> None:
     owned = os.path.basename(folder).startswith("_MEI") and os.environ.get("_COORDINATOR_BUNDLE_FOLDER") != folder
     os.environ["_COORDINATOR_BUNDLE_FOLDER"] = folder
     hold_extraction()
-    let_go_of_libraries()
     if any(argument.startswith(("--comm", "--stdio")) for argument in sys.argv) and "--help" not in sys.argv:
         dial_early()
         split_from_keeper(owned)
@@ -18468,7 +18455,7 @@ TRAILER_VERSION = 1
 MANIFEST_VERSION = "1.0"
 # The bootloader looks for these bytes backwards from the end of the file: none may stand behind the archive.
 ARCHIVE_COOKIE = b"MEI\014\013\012\013\016"
-# What the name of libpython ends with in that archive, where the bootloader writes it to memory (build_spec.spec).
+# What the names of libraries end with in that archive that the bootloader writes to memory (build_spec.spec).
 QUICK_STREAM = ".stream"
 # The one place where build tools are pinned. `make bundle` installs exactly these, then what the Dag file declares.
 BUILD_PINS = ("msgpack==1.2.4", "pyinstaller==6.22.3", "pyinstaller-hooks-contrib==2026.9")
@@ -20597,7 +20584,7 @@ def _explanation(python: str, frozen: str, project: dict[str, Any]) -> str:
         [(sum(each), f"{name} ({len(each)})" if len(each) > 1 else name) for name, each in unpacked.items()], 6
     )
     if in_memory:
-        lines.append(f"what each start writes to memory: libpython, {_shown_size(in_memory)}")
+        lines.append(f"what each start writes to memory: libpython and other libraries, {_shown_size(in_memory)}")
     newest, name = read_archive(frozen, whole).glibc_needed(frozen)
     lines.append(f"what it needs: {os.uname().machine}, glibc 2.{newest} or newer (for {name})")
     data = [(os.path.getsize(path), relative) for path, relative in project["data"]]
@@ -26731,7 +26718,7 @@ def _unpacked(path: str, bundle: BundleFile, contents: str) -> bytes:
     # The section table of the executable would point into what has moved; nothing that runs a program reads it.
     program = bytearray(archive.executable)
     for place in archive.streams().values():
-        # Where its first steps are told of libpython: there is none to write to memory.
+        # What tells its first steps of libraries: none are left to write to memory.
         program = program.replace(struct.pack("<QQ", *place), bytes(16))
     program[40:48] = bytes(8)
     program[58:64] = bytes(6)

@@ -305,6 +305,12 @@ def above_the_floor(
     return row(f"{what} less the C program's / bare python", "ms", [each - answers for each in ours], bare, goal)
 
 
+def least_of_python(bench: Bench, floor: list[float]) -> list[float]:
+    """What a task takes at least that starts an interpreter: the C program's times and that of a bare `python`."""
+    bare = statistics.median(commands_in_turns([BARE], bench.runs or 40)[0])
+    return [each + bare for each in floor]
+
+
 def row_unpacked(bench: Bench) -> list[dict[str, Any]]:
     """no-op task of an unpacked bundle (`--unpack`), in a warm worker"""
     sides = bench.sides("unpacked", "bundle", "airflow", "c")
@@ -467,10 +473,14 @@ def row_after_one(bench: Bench) -> list[dict[str, Any]]:
         ).items():
             times[side] += values
         first += bench.collect("first", ["airflow"], 1)["airflow"]
-    return [
+    rows = [
         row("after one bundle task / Airflow, nothing preloaded", "ms", times["bundle"], first, 0.08),
         row("after one bundle task / Airflow in the same worker", "ms", times["bundle"], times["airflow"], None),
     ]
+    if "c" in times:
+        least = least_of_python(bench, times["c"])
+        rows.append(row("  C program + bare python / Airflow, nothing preloaded", "ms", least, first, None))
+    return rows
 
 
 def row_fresh(bench: Bench) -> list[dict[str, Any]]:
@@ -764,7 +774,9 @@ def row_chain(bench: Bench) -> list[dict[str, Any]]:
             took[side] = [float(task["duration"]) for task in airflow.tasks(f"{side}_chain").values()]
     finally:
         airflow.stop()
-    names = {"bundle": "one file", "unpacked": "unpacked", "c": "C program"}
+    names = {"bundle": "one file", "unpacked": "unpacked", "c": "C program", "least": "C program + bare python"}
+    if "c" in took:
+        took["least"] = least_of_python(bench, took["c"])
     return [
         row(
             f"a task of a chain of 40 in airflow standalone, {names[side]} / Airflow", "ms",
