@@ -20282,6 +20282,8 @@ def build_bundle(
         if os.path.realpath(file["path"]) == os.path.realpath(out):
             raise BuildError(f"{out}: the result would overwrite the Dag file")
         _check_syntax(file["path"])
+    if os.path.exists(out) and not os.path.isfile(out):
+        raise BuildError(f"OUT={out}: is no file that a bundle could replace; name another place")
     try:
         os.makedirs(os.path.dirname(out), exist_ok=True)
     except OSError as error:

@@ -600,6 +600,14 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_built(tmp_
     assert "freezing" not in done.stdout and "Traceback" not in done.stdout
 
 
+def test_a_device_or_pipe_is_not_replaced_by_a_bundle(tmp_path: Path) -> None:
+    dag = write_project(tmp_path, {"flow.py": dag_text("flow")}) / "flow.py"
+    os.mkfifo(tmp_path / "pipe")
+    done = make("bundle", DAG=str(dag), OUT=str(tmp_path / "pipe"))
+    assert done.returncode != 0 and f"error: OUT={tmp_path / 'pipe'}: is no file" in done.stdout
+    assert (tmp_path / "pipe").is_fifo() and "freezing" not in done.stdout
+
+
 def test_a_folder_in_place_of_a_dag_file_is_told(tmp_path: Path) -> None:
     done = make("bundle", DAG=str(tmp_path))
     assert done.returncode != 0 and f"error: {tmp_path}: a folder; name the Dag files in it" in done.stdout
