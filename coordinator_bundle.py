@@ -18940,7 +18940,7 @@ class _PackedExtensions:
         os.makedirs(os.path.dirname(destination), exist_ok=True)
         temporary = f"{destination}.{os.getpid()}.{_thread.get_ident()}"
         target = temporary
-        if ".so" in os.path.basename(file) and os.statvfs(sys._MEIPASS).f_flag & os.ST_NOEXEC:  # type: ignore[attr-defined]
+        if ".so" in os.path.basename(file) and is_noexec(sys._MEIPASS):  # type: ignore[attr-defined]
             # Nothing that lies in that folder can be loaded, but what it has a link to.
             target = f"/proc/{os.getpid()}/fd/{os.memfd_create(os.path.basename(file))}"
             os.symlink(target, temporary)
@@ -20412,12 +20412,12 @@ def check_bundle(path: str, manifest: dict[str, Any]) -> None:
         raise BuildError(f"the result does not start: {error}{reason}") from None
     if run.returncode or run.stdout.strip() != bundle.manifest_text.strip():
         output = _tail((run.stdout + run.stderr).decode(errors="replace"))
-        problem = unpacking_problem()
+        problem = unpacking_problem(read_archive(path, bundle.source_start))
         remedy = f"\n{problem}" if problem else ""
         raise BuildError(f"the result does not start as it should (exit {run.returncode}):\n{output}{remedy}")
 
 
-def unpacking_problem() -> str | None:
+def unpacking_problem(archive: Archive) -> str | None:
     """Why a bundle cannot unpack itself here, as each start does, with the variable to set; None when it can."""
     folder = first_writable([*named_temporary_folders(), *_TEMPORARY_FOLDERS])
     if folder is None:
@@ -20425,7 +20425,7 @@ def unpacking_problem() -> str | None:
             "a bundle unpacks its libraries into a temporary folder at each start, and none of $TMPDIR, /tmp and "
             "/var/tmp can be written to: set TMPDIR in the environment of the workers to a folder that can"
         )
-    if is_noexec(folder):
+    if is_noexec(folder) and not archive.streams():
         return (
             f"a bundle unpacks its libraries into a temporary folder at each start, and {folder} is mounted "
             "noexec: set TMPDIR in the environment of the workers to a folder on a file system that allows it"
@@ -26631,11 +26631,11 @@ def _build(parsed: Arguments) -> int:
 
 # --- --unpack ---------------------------------------------------------------------------------------------------------
 #
-# A bundle extracts what the dynamic linker must find as files, anew at each start, and removes it at the end. Unpacked,
-# it is two things in one folder: the executable, with all Python code, which Airflow verifies as before; and a hidden
-# folder with those files, named after the bundle's hash. PyInstaller's bootloader knows that form: it starts Python in
-# the process that Airflow has started, and writes nothing. Nothing is shared between bundles or made by a task, so no
-# task can spoil it for another that could not have written to the bundles themselves.
+# A bundle writes what the dynamic linker must find anew at each start, and removes it at the end. Unpacked, it is two
+# things in one folder: the executable, with all Python code, which Airflow verifies as before; and a hidden folder with
+# those files, named after the bundle's hash. PyInstaller's bootloader knows that form: it starts Python in the process
+# that Airflow has started, and writes nothing. Nothing is shared between bundles or made by a task, so no task can
+# spoil it for another that could not have written to the bundles themselves.
 
 _CONTENTS_OPTION = "pyi-contents-directory "
 _CONTENTS_DIGEST_OPTION = "pyi-contents-sha256 "
@@ -26662,7 +26662,7 @@ def unpack_bundle(path: str, folder: str) -> int:
     folder = os.path.abspath(folder)
     if not os.path.isdir(folder):
         raise BundleError(f"{folder}: there is no such folder; mkdir -p it, or name the one of executables_root")
-    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+    if is_noexec(folder):
         raise BundleError(f"{folder}: is mounted noexec, so that no bundle in it could start; name another folder")
     name = os.path.basename(path)
     target = os.path.join(folder, name)

@@ -301,13 +301,18 @@ def above_the_floor(
 ) -> dict[str, Any]:
     """What a task takes beyond the C program, in starts of an interpreter that does nothing."""
     answers = statistics.median(floor)
-    bare = commands_in_turns([BARE], bench.runs or 40)[0]
+    bare = bare_python(bench)
     return row(f"{what} less the C program's / bare python", "ms", [each - answers for each in ours], bare, goal)
+
+
+def bare_python(bench: Bench) -> list[float]:
+    """How long an interpreter takes that does nothing, each time."""
+    return commands_in_turns([BARE], bench.runs or 40)[0]
 
 
 def least_of_python(bench: Bench, floor: list[float]) -> list[float]:
     """What a task takes at least that starts an interpreter: the C program's times and that of a bare `python`."""
-    bare = statistics.median(commands_in_turns([BARE], bench.runs or 40)[0])
+    bare = statistics.median(bare_python(bench))
     return [each + bare for each in floor]
 
 
