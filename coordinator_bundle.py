@@ -85,6 +85,8 @@ def global_value(name: str) -> Any:
 # the program is loaded (build_spec.spec), so that the split costs little, and it uses nothing of the rest.
 
 _MARK = ".coordinator_bundle"
+# The variable that has an unpacked bundle write a snapshot of itself to the file that it names (--unpack).
+_TAKE_SNAPSHOT = "_COORDINATOR_BUNDLE_SNAPSHOT"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _RLIMIT_CORE, _MADV_DONTNEED = 1, 4, 36, 4, 4
 # Real-time signals for the keeper: its parent has ended; the supervisor has the outcome; the task was told to end; the
 # supervisor has found out who has dialled.
@@ -97,9 +99,10 @@ _LEFTOVER_PATIENCE = 0.4
 _ABANDONED_AFTER = 600.0
 
 _keeper_pid = _bootloader_pid = 0
+# Whether this process began in a snapshot (see --unpack): what the linker has loaded before that serves nobody.
+_from_snapshot = False
 # Connections to the supervisor that were made before the rest of the program was loaded, by flag.
 _dialled: dict[str, Any] = {}
-_on_their_way: Any = None
 # The numbers under which the bootloader leaves the connections that it has made itself, and from the last one on the
 # libraries that it has written to memory, libpython first (build_spec.spec).
 EARLY_DESCRIPTORS = {"COMM": 60, "LOGS": 61, "LIBRARY": 62}
@@ -118,6 +121,19 @@ def call_libc(function: str, *arguments: Any) -> int:
     return _ctypes.call_function(_ctypes.dlsym(_ctypes.dlopen(None, 0), function), arguments)  # type: ignore[arg-type]
 
 
+def address_type() -> Any:
+    """Return the type of an argument of `call_libc` that is an address.
+
+    :raises ImportError: where there is none.
+    """
+    import _ctypes
+
+    class Address(_ctypes._SimpleCData):  # type: ignore[misc, name-defined]
+        _type_ = "P"
+
+    return Address
+
+
 def process_control(option: int, value: int) -> bool:
     """Call prctl(2); false where it cannot be called."""
     try:
@@ -134,20 +150,17 @@ def forbid_core(pid: int) -> None:
         pass
 
 
-def forget_relocations() -> None:
-    """Give back what the dynamic linker has read of libraries to load them, a fifth of what the keeper would hold."""
+def forget_libraries() -> None:
+    """Give back what libraries were read for until here, a fifth of what the keeper would hold."""
     try:
-        import _ctypes
-
-        class Address(_ctypes._SimpleCData):  # type: ignore[misc, name-defined]
-            _type_ = "P"
-
+        Address = address_type()
         with open("/proc/self/maps") as maps:
             for line in maps:
                 span, access, offset, *_, path = line.split(None, 5)
                 # What a library begins with is only read, so that reading it once more yields the same; what it has
                 # besides may have been written to and closed to writing since.
-                if ".so" in path and access == "r--p" and not int(offset, 16):
+                unchanged = access == "r-xp" or access == "r--p" and not int(offset, 16)
+                if ".so" in path and unchanged or _from_snapshot and path.startswith("/") and access[1] != "w":
                     start, end = (int(number, 16) for number in span.split("-"))
                     call_libc("madvise", Address(start), Address(end - start), _MADV_DONTNEED)
     except (ImportError, OSError):
@@ -196,33 +209,6 @@ def dial_early() -> None:
                 _dialled[flag] = sock
     except (OSError, ValueError, OverflowError):
         pass
-
-
-def let_streams_outlast_this_process() -> None:
-    """Have stdout and stderr end for who reads them when this process has ended, not while it does.
-
-    Airflow's supervisor looks for the end of the process once both have ended, and where that is a moment too early it
-    sleeps for five seconds.
-    """
-    global _on_their_way
-    _on_their_way = _send_in_a_circle(1, 2)
-
-
-def _send_in_a_circle(*descriptors: int) -> Any:
-    """Send descriptors from one socket to another, which is on its way to itself, and return both sockets.
-
-    Once they are closed, nobody can ever receive what was sent. The kernel notices and closes it, but not before the
-    second tick of its clock (unix(7), SCM_RIGHTS).
-    """
-    import _socket
-
-    try:
-        pair = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        rights = b"".join(number.to_bytes(4, sys.byteorder) for number in (*descriptors, pair[1].fileno()))
-        pair[0].sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
-        return pair
-    except OSError:
-        return ()  # One is closed, or the kernel has too much on its way already.
 
 
 def _connected(descriptor: int, port: int) -> Any:
@@ -307,9 +293,6 @@ def bootloader_is_gone() -> bool:
 def outcome_delivered() -> None:
     """Tell the keeper that the supervisor has the outcome; without that no exit code of 0 gets past it."""
     _tell_keeper(_OUTCOME_DELIVERED)
-    # What the kernel closes at the same tick as this closes the sooner for it: see `let_streams_outlast_this_process`.
-    for sock in reversed(_send_in_a_circle()):
-        sock.close()
 
 
 def supervisor_has_begun() -> None:
@@ -350,11 +333,9 @@ class _Keeper:
             os.setpgid(0, 0)
         told = process_control(_PR_SET_PDEATHSIG, _PARENT_GONE)
         process_control(_PR_SET_CHILD_SUBREAPER, 1)
-        forget_relocations()
+        forget_libraries()
         if not _dialled:
             hide_memory()
-        if self.parent is None:
-            let_streams_outlast_this_process()
         if self.folder is not None and self.parent is not None:
             forbid_core(self.parent)
             sweep_extractions(self.folder)
@@ -436,7 +417,7 @@ class _Keeper:
         give_up = time.monotonic() + _LEFTOVER_PATIENCE
         told = set()
         while self._reap():
-            left = [pid for pid in _child_pids() if not spare_detached or os.getpgid(pid) == self.task]
+            left = [pid for pid in _child_pids(os.getpid()) if not spare_detached or os.getpgid(pid) == self.task]
             if not left:
                 return
             for pid in left:
@@ -506,11 +487,11 @@ def _is_connected() -> bool:
     return found
 
 
-def _child_pids() -> list[int]:
-    """Return the processes whose parent this one is."""
+def _child_pids(parent: int) -> list[int]:
+    """Return the processes whose parent one is."""
     found = []
     for name in os.listdir("/proc"):
-        if name.isdigit() and _parent_of(int(name)) == os.getpid():
+        if name.isdigit() and _parent_of(int(name)) == parent:
             found.append(int(name))
     return found
 
@@ -601,6 +582,8 @@ def begin_bundle() -> None:
             os._exit(0)
         except OSError:
             pass  # The command line tells of it.
+    if _TAKE_SNAPSHOT in os.environ:
+        return  # It comes back here in each process that begins there.
     archive = sys.modules["pyimod02_importers"].pyz_archive
     try:
         if os.path.samefile("/proc/self/exe", archive._filename):
@@ -14851,6 +14834,10 @@ class LogChannel:
         self._late: list[bytes] = []
         self._interrupt: Callable[[], Any] | None = None
         self._bound = ""
+        self.read_levels()
+
+    def read_levels(self) -> None:
+        """Take from the environment which records are wanted, as Airflow's settings there say."""
         self.level = _LEVEL_NUMBERS.get(os.environ.get("AIRFLOW__LOGGING__LOGGING_LEVEL", "").strip().lower(), 20)
         self.namespace_levels: dict[str, int] = {}
         for item in os.environ.get("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "").replace(",", " ").split():
@@ -15136,6 +15123,19 @@ class Transport:
             return self._socket.recv_into(buffer)
         return os.readv(self._read_fd, [buffer])
 
+    def acknowledge_at_once(self) -> None:
+        """Keep the supervisor from holding back an answer until the one before it is acknowledged, for 40 ms (tcp(7)).
+
+        For what arrives next; what is sent then has to be followed by this again.
+        """
+        if self._socket is not None:
+            import _socket
+
+            try:
+                self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_QUICKACK, 1)
+            except OSError:
+                pass  # Not TCP.
+
     def send_all(self, data: Any) -> None:
         if self._socket is not None:
             self._socket.sendall(data)
@@ -15143,6 +15143,25 @@ class Transport:
         view = memoryview(data)
         while view:
             view = view[os.write(self._write_fd, view) :]
+
+
+class _Exchange:
+    """Keeps other threads out of a client while one has something to send or to receive."""
+
+    def __init__(self, client: SupervisorClient) -> None:
+        self._client = client
+
+    def __enter__(self) -> None:
+        self._client._lock.acquire()
+        self._client._exchanging = self._client._get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        client = self._client
+        client._exchanging = 0
+        interrupt, client._interrupt = client._interrupt, None
+        client._lock.release()
+        if interrupt is not None:
+            interrupt()
 
 
 class SupervisorClient:
@@ -15158,6 +15177,9 @@ class SupervisorClient:
         self._exchanging = 0
         self._interrupt: Callable[[], Any] | None = None
         self._next_id = 0
+        # What was sent by `send_ahead` and is not answered yet, by id, and the first of them that was refused.
+        self._ahead: dict[int, dict[str, Any]] = {}
+        self._refused: AirflowRuntimeError | None = None
         self.pid = os.getpid()
         self.context_carrier: dict[str, str] | None = None
 
@@ -15185,31 +15207,54 @@ class SupervisorClient:
         :raises SupervisorGone: when no answer can come any more.
         :raises MessageError, FrameError: when the request cannot be sent as it is; nothing was sent then.
         """
+        body = msg.to_body()
+        with self._exchange():
+            answer, failure = self._receive(self._send(type(msg), body))
+        if failure is not None:
+            raise AirflowRuntimeError(_as_error_response(failure, body))
+        return None if answer is None else decode_message(answer)
+
+    def send_ahead(self, msg: Message) -> None:
+        """Send a request whose answer holds nothing, and leave the answer to `settle`.
+
+        :raises SupervisorGone, MessageError, FrameError: as `send` does.
+        """
+        body = msg.to_body()
+        with self._exchange():
+            self._ahead[self._send(type(msg), body)] = body
+            self._transport.acknowledge_at_once()
+
+    def settle(self) -> None:
+        """Wait until all that was sent ahead is answered.
+
+        :raises AirflowRuntimeError: when the supervisor has answered that one of those requests failed.
+        :raises SupervisorGone: when no answer can come any more.
+        """
+        with self._exchange():
+            if self._ahead:
+                self._receive(next(reversed(self._ahead)))
+        refused, self._refused = self._refused, None
+        if refused is not None:
+            raise refused
+
+    def _exchange(self) -> _Exchange:
         if os.getpid() != self.pid:
             raise SupervisorGone("this process was forked from the task; only the task itself talks to the supervisor")
         if bootloader_is_gone():
             raise SupervisorGone("the process that Airflow has started was killed")
-        body = msg.to_body()
-        with self._lock:
-            self._exchanging = self._get_ident()
-            try:
-                request_id = self._next_id
-                frame = encode_request(request_id, body, self.context_carrier)
-                self._next_id += 1
-                try:
-                    self._transport.send_all(frame)
-                except OSError as error:
-                    raise SupervisorGone(f"cannot send {type(msg).__name__} to the supervisor: {error}") from None
-                del frame
-                answer, failure = self._receive(request_id)
-            finally:
-                self._exchanging = 0
-                interrupt, self._interrupt = self._interrupt, None
-        if interrupt is not None:
-            interrupt()
-        if failure is not None:
-            raise AirflowRuntimeError(_as_error_response(failure, body))
-        return None if answer is None else decode_message(answer)
+        return _Exchange(self)
+
+    def _send(self, kind: type[Message], body: dict[str, Any]) -> int:
+        request_id = self._next_id
+        frame = encode_request(request_id, body, self.context_carrier)
+        self._next_id += 1
+        try:
+            self._transport.send_all(frame)
+        except OSError as error:
+            raise SupervisorGone(f"cannot send {kind.__name__} to the supervisor: {error}") from None
+        if self._ahead:
+            self._transport.acknowledge_at_once()
+        return request_id
 
     def interrupt(self, action: Callable[[], Any]) -> None:
         """Call, from a signal handler, what raises an exception: at once, or when this thread has its answer.
@@ -15234,8 +15279,14 @@ class SupervisorClient:
                 self._fill()
                 continue
             answer_id, body, error = decode_response(payload)
+            ahead = self._ahead.pop(answer_id, None)
+            if ahead is not None and error is not None:
+                log_event("error", f"Airflow has refused {ahead['type']}", error=_shown(error.get("error")))
+                self._refused = self._refused or AirflowRuntimeError(_as_error_response(error, ahead))
             if request_id is None or answer_id == request_id:
                 return body, error
+            if ahead is not None:
+                continue
             if answer_id > request_id:
                 raise SupervisorGone(f"the supervisor answered request {answer_id} when {request_id} was the last")
             log_event("warning", "Ignoring a late answer from the supervisor", answer_id=answer_id, expected=request_id)
@@ -17749,7 +17800,10 @@ class TaskRunner:
             return Outcome(TaskState(state="removed", end_date=utcnow()), TaskInstanceState.REMOVED)
         self.ti = RuntimeTaskInstance(self.details, task)
         try:
-            return self._run_and_map_outcome(self.ti)
+            outcome = self._run_and_map_outcome(self.ti)
+            if outcome.state not in (TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY):
+                self.client.settle()
+            return outcome
         except SupervisorGone:
             raise
         except BaseException as error:
@@ -17937,7 +17991,8 @@ class TaskRunner:
         ti.is_mapped = original.is_mapped
         rendered = rendered_fields(ti.task)
         if rendered:
-            ask_or_raise(SetRenderedFields(rendered_fields=rendered))
+            # Storing them takes Airflow longer than all else before and after a task that does little.
+            self.client.send_ahead(SetRenderedFields(rendered_fields=rendered))
         self._update_map_index(ti, context, quiet=True)
         if ti.task.inlets or ti.task.outlets:
             answer = ask_or_raise(ValidateInletsAndOutlets(ti_id=ti.id))
@@ -18457,6 +18512,10 @@ MANIFEST_VERSION = "1.0"
 ARCHIVE_COOKIE = b"MEI\014\013\012\013\016"
 # What the names of libraries end with in that archive that the bootloader writes to memory (build_spec.spec).
 QUICK_STREAM = ".stream"
+# What the bootloader of an unpacked bundle does first, an entry of that archive.
+UNPACKED_STEPS = "unpacked.steps"
+# How much of a snapshot describes it, in bytes.
+SNAPSHOT_HEAD = 1 << 16
 # The one place where build tools are pinned. `make bundle` installs exactly these, then what the Dag file declares.
 BUILD_PINS = ("msgpack==1.2.4", "pyinstaller==6.22.3", "pyinstaller-hooks-contrib==2026.9")
 # Frozen in when a task uses a template: Airflow renders those with Jinja2, and so must the bundle.
@@ -20961,13 +21020,13 @@ Param ParamsDict ParsingContext PlainXComArg PythonOperator Record ResolveMixin 
 SetRenderedFields SetXCom SetupTeardownContext Signature StartupDetails SucceedTask SupervisorClient TIRunContext Tagged
 TaskDecoratorCollection TaskGroup TaskGroupContext TaskInstance TaskInstanceState TaskRunner TaskRunnerMarker
 TaskStateStoreAccessor Transport TriggerRule ValueTypes Variable VariableAccessor VariableResponse VariableResult
-WeightRule XComArg XComResult _AssetAccessors _CronTimetable _EnumerationType _FirstImport _LateHooks _LazyValue
-_PackedExtensions _PassingLoader _PlaceholderModule _PythonDecoratedOperator _TaskDecorator _add_mask _adopt_listeners
-_airflow_home _apply_defaults _as_list _as_timedelta _as_trigger_rule _caller _check_any _check_bool _check_datetime
-_check_float _check_int _check_json _check_path _check_str _check_timedelta _check_tree _check_uuid _check_value_depth
-_checked _class_of_dag_file _compile _compile_one _compile_union _configured _create_timetable _dag_file_of_airflow
-_dag_files _decode _default_retry_delay _dict_of _dispatch _dump _encode _exit_now _fields_of _fill _find_place
-_forward_operators _get_variable _infers_multiple_outputs _is_key _json_string _json_string_encoder _list_of
+WeightRule XComArg XComResult _AssetAccessors _CronTimetable _EnumerationType _Exchange _FirstImport _LateHooks
+_LazyValue _PackedExtensions _PassingLoader _PlaceholderModule _PythonDecoratedOperator _TaskDecorator _add_mask
+_adopt_listeners _airflow_home _apply_defaults _as_list _as_timedelta _as_trigger_rule _caller _check_any _check_bool
+_check_datetime _check_float _check_int _check_json _check_path _check_str _check_timedelta _check_tree _check_uuid
+_check_value_depth _checked _class_of_dag_file _compile _compile_one _compile_union _configured _create_timetable
+_dag_file_of_airflow _dag_files _decode _default_retry_delay _dict_of _dispatch _dump _encode _exit_now _fields_of _fill
+_find_place _forward_operators _get_variable _infers_multiple_outputs _is_key _json_string _json_string_encoder _list_of
 _load_msgpack _member_of _merged_default_args _merged_params _name_class_for _nested _no_interval _one_of _optional_map
 _or_null _pack _pack_unusual _parse_retries _plan _read _read_collection _read_dataframe _read_date _read_datetime
 _read_decimal _read_exception _read_foreign _read_markdown _read_numpy _read_relativedelta _read_timedelta
@@ -26058,6 +26117,19 @@ class Examination:
 
         if self.bundle and self.archive and (folder := self.archive.contents_folder(self.bundle)):
             self.say("ok", "start", f"unpacks nothing: its files are in {folder}")
+            needs_section("--unpack")
+            snapshot = os.path.join(folder, _SNAPSHOT)
+            if not os.path.exists(snapshot):
+                self.say("note", "snapshot", "it has none, so each task starts an interpreter: --unpack says why")
+            elif any(_begins_in(snapshot, self.bundle) for _ in range(3)):
+                self.say("ok", "snapshot", "tasks begin in it")
+            else:
+                self.say(
+                    "note",
+                    "snapshot",
+                    "it was made with another kernel, C library, processor or stack limit, or for another path, so "
+                    "each task starts an interpreter: unpack the bundle here",
+                )
             return
         named = named_temporary_folders()
         places = [*named, *_TEMPORARY_FOLDERS, os.getcwd()]
@@ -26373,6 +26445,9 @@ def main(arguments: Sequence[str]) -> int:
         if "--multiprocessing-fork" in arguments or "-c" in arguments:
             _help_multiprocessing()
     try:
+        if frozen and _TAKE_SNAPSHOT in os.environ:
+            needs_section("--unpack")
+            arguments = take_snapshot(os.environ.pop(_TAKE_SNAPSHOT))
         known = _FLAGS if frozen else {**_FLAGS, **_BUILD_FLAGS}
         parsed = Arguments(arguments, known)
         code = _dispatch(parsed, frozen)
@@ -26659,6 +26734,7 @@ def unpack_bundle(path: str, folder: str) -> int:
     import tempfile
 
     bundle = read_bundle(path)
+    archive = read_archive(path, bundle.source_start)
     folder = os.path.abspath(folder)
     if not os.path.isdir(folder):
         raise BundleError(f"{folder}: there is no such folder; mkdir -p it, or name the one of executables_root")
@@ -26675,24 +26751,392 @@ def unpack_bundle(path: str, folder: str) -> int:
         replaced = _contents_of(target)
         manifest = {key: value for key, value in bundle.manifest.items() if key != "digests"}
         with tempfile.NamedTemporaryFile() as executable:
-            executable.write(_unpacked(path, bundle, os.path.join(folder, contents)))
+            executable.write(_unpacked(path, archive, os.path.join(folder, contents)))
             executable.flush()
             append_trailer(executable.name, bundle.source, manifest, target)
         _remove_old_contents(folder, name, {contents, replaced})
         os.fsync(descriptor)
+        if archive.first_steps() is None:
+            snapshot = "none, so each task starts an interpreter: the bootloader for this machine is left as it is"
+        else:
+            snapshot = _add_snapshot(target, os.path.join(folder, contents))
     except PermissionError as error:
         raise BundleError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None
     finally:
         os.close(descriptor)
     print(f"unpacked {target} and {os.path.join(folder, contents)}: {', '.join(bundle.manifest['dags'])}")
+    print(f"snapshot {snapshot}")
     return 0
 
 
-def _unpacked(path: str, bundle: BundleFile, contents: str) -> bytes:
+# What an interpreter is when it has started and has loaded the program, before it looks at what it shall do, takes most
+# of a start to come to be and is the same each time. Where an unpacked bundle is put, it therefore starts once and
+# copies its memory to a file, and when Airflow starts it, the bootloader's first steps (build_spec.spec) map that file
+# to the same addresses and go on there. A task gets what it would get from a process that forks: the memory of one that
+# has not run any task, at the same addresses, with the same hash seed.
+#
+# That memory is bound to what it was made with, so the first steps compare: the processor, the kernel (by the code that
+# it gives each process), the libraries (by size and time), the limit of the stack, and the path. Where something
+# differs, where variables tell the linker or malloc what to do, or where an address is taken, the start is the usual
+# one.
+
+_SNAPSHOT = f"{_MARK}.snapshot"
+_PAGE = 4096
+_PRIVATE, _FIXED, _ANONYMOUS, _LOW, _NO_RESERVE, _NO_REPLACE = 0x02, 0x10, 0x20, 0x40, 0x4000, 0x100000
+# The most that a stack without a limit is given, in bytes.
+_LARGEST_STACK = 1 << 30
+
+
+def _add_snapshot(executable: str, contents: str) -> str:
+    """
+    Take the snapshot of an unpacked bundle, and try it as Airflow would.
+
+    :return: what was done, or why tasks start without one
+    """
+    import subprocess
+
+    path = os.path.join(contents, _SNAPSHOT)
+    if os.path.exists(path):
+        os.unlink(path)
+    try:
+        # Pipes, as under the supervisor, and nothing of the environment that is here.
+        taken = subprocess.run([executable], env={_TAKE_SNAPSHOT: path}, input=b"", capture_output=True, timeout=60)
+        said = taken.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        problem: str | None = said or f"exit code {taken.returncode}"
+        if not taken.returncode:
+            # Once in thousands of times an address is taken.
+            problem = next((None for _ in range(3) if _begins_in(path, executable)), "it cannot be restored here")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        problem = str(error)
+    if problem is None:
+        return f"each task begins in memory that is ready: {os.path.getsize(path) / (1 << 20):.1f} MiB in {path}"
+    for left in (path, f"{path}.part"):
+        if os.path.exists(left):
+            os.unlink(left)
+    return f"none, so each task starts an interpreter: {problem}"
+
+
+def _begins_in(snapshot: str, executable: str) -> bool:
+    """Say whether a start that Airflow makes begins in a snapshot and gets through the program."""
+    import socket
+    import subprocess
+
+    flags, listening = [], []
+    try:
+        for name in ("comm", "logs"):
+            listening.append(socket.create_server(("127.0.0.1", 0)))
+            listening[-1].settimeout(30)
+            flags.append(f"--{name}=127.0.0.1:{listening[-1].getsockname()[1]}")
+        process = subprocess.Popen([executable, *flags], env={}, stdin=-3, stdout=-1, stderr=-2)
+        try:
+            connected = [each.accept()[0] for each in listening]
+            give_up = time.monotonic() + 30
+            # Once the task has a process of its own, both are in the one or in the other.
+            while not any(os.getpgid(child) == child for child in _child_pids(process.pid)):
+                if process.poll() is not None or time.monotonic() > give_up:
+                    return False
+                time.sleep(0.001)
+            begun = any(os.path.realpath(snapshot) == name for *_, name in _mappings(process.pid))
+            for each in connected:
+                each.close()
+            # What the keeper says of a task that the supervisor has left.
+            return begun and b"error" not in process.communicate(timeout=30)[0] and process.returncode == 1
+        finally:
+            process.kill()
+            process.communicate()
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    finally:
+        for each in listening:
+            each.close()
+
+
+def take_snapshot(path: str) -> list[str]:
+    """
+    Write what this process is by now to a file. It does not return here, but in each process that begins there.
+
+    :param path: of the file, which is replaced
+    :return: the arguments of the process that begins there
+    :raises BundleError: the kernel does not let this process be copied, or it is not as expected
+    """
+    import _ctypes
+    import gc
+
+    _load_what_every_task_uses()
+    kept = dict(os.environ._data)  # type: ignore[attr-defined]
+    with open("/proc/self/exe", "rb") as file:
+        head = file.read(32)
+    if head[16] != 2:  # ET_EXEC
+        raise BundleError("the bootloader is not of the kind that always lies at the same addresses")
+    if len(os.listdir("/proc/self/task")) > 1:
+        raise BundleError("something that is imported at the start runs a thread")
+    # The first steps say behind their first instruction where `checkpoint` is.
+    entry = int.from_bytes(head[24:], "little")
+    with open("/proc/self/mem", "rb") as file:
+        file.seek(entry + 8)
+        checkpoint = entry + int.from_bytes(file.read(8), "little")
+    box = call_libc("mmap", None, _PAGE, 3, _PRIVATE | _ANONYMOUS | _LOW, -1, 0)
+    gc.collect()
+    gc.freeze()
+    waiting, _ = os.pipe()
+    copied = os.fork()
+    if copied:
+        try:
+            _write_snapshot(path, copied, box)
+        finally:
+            os.kill(copied, 9)
+        os._exit(0)
+    _keep_heap_apart()
+    memory = os.open("/proc/self/mem", os.O_WRONLY)
+    os.pwrite(memory, waiting.to_bytes(8, "little"), box + 48)
+    os.close(memory)
+    _ctypes.call_function(checkpoint, (box,))  # type: ignore[arg-type]
+    return _begin_anew(kept)
+
+
+def _load_what_every_task_uses() -> None:
+    import _json  # noqa: F401
+    import _socket  # noqa: F401
+    import copyreg  # noqa: F401
+    import datetime  # noqa: F401
+
+    _load_msgpack()
+    definitions = globals()["__builtins__"]
+    for name, place in list(definitions.apart.items()):
+        if isinstance(place, tuple):  # One of USED_BY_EVERY_TASK.
+            made = definitions[name]
+            if isinstance(made, type) and issubclass(made, Message):
+                _plan(made)
+    airflow_modules.install()
+    import airflow.sdk  # noqa: F401
+
+
+def _keep_heap_apart() -> None:
+    """
+    Have malloc take what it needs more from anywhere: what follows the heap here is elsewhere in the next process.
+
+    :raises BundleError: it does not
+    """
+    spans = [(start, end) for start, end, *_, name in _mappings(os.getpid()) if name == "[heap]"]
+    if not spans:
+        return
+    call_libc("mmap", address_type()(spans[-1][1]), _PAGE, 0, _PRIVATE | _ANONYMOUS | _NO_REPLACE, -1, 0)
+    taken: list[bytes] = []
+    while len(taken) < 1000:
+        taken.append(bytes(100_000))  # As much as malloc does not map by itself.
+        if not spans[0][0] <= id(taken[-1]) < spans[-1][1]:
+            return
+    raise BundleError("malloc does not leave the heap")
+
+
+def _mappings(process: int) -> Iterator[tuple[int, int, str, int, str]]:
+    """Where the memory of a process begins and ends, how it may be accessed, and from where in which file it is."""
+    with open(f"/proc/{process}/maps") as maps:
+        for line in maps:
+            span, access, offset, _, _, *name = line.rstrip("\n").split(None, 5)
+            start, _, end = span.partition("-")
+            yield int(start, 16), int(end, 16), access, int(offset, 16), name[0] if name else ""
+
+
+def _write_snapshot(path: str, process: int, box: int) -> None:
+    """
+    Write the memory of a process that waits in the first steps' `checkpoint` to a file.
+
+    The file begins with what those compare and set, a table of what they map, one of what they move (what the kernel
+    gives each process), and one of what they map over what the program has by then.
+
+    :param box: where that process has left its registers
+    """
+    import _ctypes
+    import struct
+
+    table, moves, over = bytearray(), bytearray(), bytearray()
+    contents: list[bytes] = []
+    place = SNAPSHOT_HEAD
+    # Of the libraries that lie in memory as they lie in their files: their path, size and time.
+    files: dict[str, tuple[int, int]] = {}
+
+    def add(table: bytearray, start: int, content: bytes | None, length: int, access: int, flags: int) -> None:
+        nonlocal place
+        if content is None:
+            table += struct.pack("<QQIIq", start, length, access, flags | _PRIVATE | _ANONYMOUS | _NO_RESERVE, 0)
+            return
+        table += struct.pack("<QQIIq", start, length, access, flags | _PRIVATE, place)
+        contents.append(content)
+        place += length
+
+    def is_unchanged(name: str, offset: int, data: bytes) -> bool:
+        if ".so" not in name or len(files) == 200 and name not in files:
+            return False
+        try:
+            with open(name, "rb") as file:
+                file.seek(offset)
+                if file.read(len(data)).ljust(len(data), b"\0") != data:
+                    return False
+                found = os.fstat(file.fileno())
+        except OSError:
+            return False
+        files[name] = found.st_size, int(found.st_mtime)
+        return True
+
+    with open(f"/proc/{process}/mem", "rb", buffering=0) as memory:
+
+        def read(start: int, length: int) -> bytes:
+            memory.seek(start)
+            data = memory.read(length)
+            if len(data) != length:
+                raise BundleError(f"the memory at {start:#x} cannot be read")
+            return data
+
+        # What it waits in is the last thing that it does after that.
+        give_up = time.monotonic() + 30
+        while not any(read(box + 24, 24)) or _process_status(process)[0] != b"S":
+            if time.monotonic() > give_up:
+                raise BundleError("the process to be copied does not come to rest")
+            time.sleep(0.001)
+        stack_pointer, resume, thread = struct.unpack("<QQQ", read(box, 24))
+        mappings = [entry for entry in _mappings(process) if entry[4] != "[vsyscall]"]
+        given = [(start, end) for start, end, _, _, name in mappings if name.startswith(("[vvar", "[vdso"))]
+        code = next((start, end - start) for start, end, _, _, name in mappings if name == "[vdso]")
+        limit = _stack_limit()
+        program, own_end = os.readlink("/proc/self/exe"), 0
+        for start, end, access, offset, name in mappings:
+            if (start, end) in given:
+                moves += struct.pack("<qQQQ", start - code[0], end - start, start, 0)
+                continue
+            if access[1] == "w" and access[3] == "s":
+                raise BundleError(f"memory is shared with other processes: {name or hex(start)}")
+            allowed = sum(1 << bit for bit, letter in enumerate("rwx") if access[bit] == letter)
+            own = name == program or not name and start == own_end
+            own_end = end if own else own_end
+            if own and access[1] != "w" and (access[2] == "x" or access[0] != "r"):
+                continue
+            where, flags = (over, _FIXED) if own else (table, _NO_REPLACE)
+            if name == "[stack]":
+                lowest = max(end - min(limit, _LARGEST_STACK), max(each[1] for each in mappings if each[1] <= start))
+                add(where, lowest, None, start - lowest, allowed, flags)
+            if not allowed:
+                add(where, start, None, end - start, allowed, flags)
+                continue
+            data = read(start, end - start)
+            if access[1] != "w" and not own and is_unchanged(name, offset, data):
+                number = list(files).index(name) + 1
+                table += struct.pack("<QQBBHIq", start, end - start, allowed, number, 0, flags | _PRIVATE, offset)
+                continue
+            for at, length, empty in _runs(data):
+                content = None if empty and access[1] == "w" else data[at : at + length]
+                add(where, start + at, content, length, allowed, flags)
+        first, last = min(given)[0], max(given)[1]
+        add(table, first, None, last - first, 0, _NO_REPLACE)
+        here = read(thread, 0x900)
+        own_list = [at for at in range(16, len(here), 8) if struct.unpack_from("<Q", here, at)[0] == thread + at]
+        if len(own_list) != 1 or struct.unpack_from("<I", here, own_list[0] - 16)[0] != process:
+            raise BundleError("this C library keeps its threads in another way than the known ones")
+        names = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+        sequences = 0
+        try:
+            if any(read(_ctypes.dlsym(names, "__rseq_size"), 4)):
+                sequences = thread + struct.unpack("<q", read(_ctypes.dlsym(names, "__rseq_offset"), 8))[0]
+        except OSError:
+            pass  # Before glibc 2.35 there are none.
+        executable = os.fsencode(program)
+        paths = [os.fsencode(name) for name in files]
+        tables = bytes(table) + bytes(32) + bytes(moves) + bytes(32) + bytes(over) + bytes(32)
+        libraries = b"".join(
+            struct.pack("<QQ240s", *found, name) for found, name in zip(files.values(), paths, strict=True)
+        )
+        head = struct.pack(
+            "<QQQQ24sQQQQQQQQQQQQ",
+            len(executable), limit, _PAGE + code[1] + len(tables), 0, read(box + 24, 24), _PAGE, code[1],
+            _PAGE + code[1], place, thread, thread + own_list[0] - 16, thread + own_list[0], sequences,
+            _ctypes.dlsym(names, "__curbrk"), _ctypes.dlsym(names, "environ"), stack_pointer, resume,
+        )  # fmt: skip
+        head = (head.ljust(0x100, b"\0") + executable).ljust(_PAGE, b"\0") + read(*code) + tables + libraries + bytes(8)
+    if len(executable) >= 0x200 or max(map(len, paths)) >= 240 or len(head) > SNAPSHOT_HEAD:
+        raise BundleError("what describes it does not fit: too many libraries, or too long a path")
+    _write_file(path, head.ljust(SNAPSHOT_HEAD, b"\0") + b"".join(contents))
+
+
+def _runs(data: bytes) -> Iterator[tuple[int, int, bool]]:
+    """Where parts of some memory begin, how long they are, and whether they are empty: at least four pages of zeros."""
+    least = 4 * _PAGE
+    begin = at = 0
+    while at < len(data):
+        if data[at : at + _PAGE].count(0) < _PAGE:
+            at += _PAGE
+            continue
+        end = at
+        while end < len(data) and data[end : end + _PAGE].count(0) == _PAGE:
+            end += _PAGE
+        if end - at >= least:
+            if at > begin:
+                yield begin, at - begin, False
+            yield at, end - at, True
+            begin = end
+        at = end
+    if len(data) > begin:
+        yield begin, len(data) - begin, False
+
+
+def _stack_limit() -> int:
+    """The soft limit of the stack, in bytes."""
+    with open("/proc/self/limits") as limits:
+        value = next(line for line in limits if line.startswith("Max stack size")).split()[3]
+    return (1 << 64) - 1 if value == "unlimited" else int(value)
+
+
+def _begin_anew(kept: dict[bytes, bytes]) -> list[str]:
+    """
+    Make of what a snapshot holds the process that it has become: its arguments, its environment, what it has inherited.
+
+    :param kept: what the bootloader has put into the environment
+    :return: the arguments, without the name of the program
+    """
+    global _from_snapshot
+    import _signal
+
+    _from_snapshot = True
+    with open("/proc/self/cmdline", "rb") as file:
+        sys.argv[:] = sys.orig_argv[:] = list(map(os.fsdecode, file.read().split(b"\0")[:-1]))
+    with open("/proc/self/environ", "rb") as file:
+        variables = [variable.partition(b"=") for variable in file.read().split(b"\0") if b"=" in variable]
+    environment = os.environ._data  # type: ignore[attr-defined]
+    environment.clear()
+    environment.update((name, value) for name, _, value in reversed(variables))
+    coerced = kept.pop(b"LC_CTYPE", None)
+    for variable, set_to in kept.items():
+        os.environb[variable] = set_to
+    # As when Python starts: it takes C.UTF-8 for the locale that is named C, or not named at all.
+    named = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "C")
+    if named not in ("C", "POSIX"):
+        import _locale
+
+        try:
+            _locale.setlocale(_locale.LC_CTYPE, "")
+        except _locale.Error:  # type: ignore[attr-defined]
+            pass
+    elif coerced and not os.environ.get("LC_ALL"):
+        os.environb[b"LC_CTYPE"] = coerced
+    time.tzset()
+    # What Python sets when it starts.
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_IGN)
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            setattr(sys, name, None)
+            setattr(sys, f"__{name}__", None)
+    log_channel.read_levels()
+    begin_bundle()
+    return sys.argv[1:]
+
+
+def _unpacked(path: str, archive: Archive, contents: str) -> bytes:
     """Write a bundle's files into a folder; return the executable without them."""
     import struct
 
-    archive = read_archive(path, bundle.source_start)
     if archive.contents():
         raise BundleFormatError(f"{path}: is unpacked already; take the one file that was built")
     kept: list[tuple[bytes, int, int, int, bytes]] = []
@@ -26719,9 +27163,13 @@ def _unpacked(path: str, bundle: BundleFile, contents: str) -> bytes:
     cookie = archive.cookie.pack(ARCHIVE_COOKIE, total, len(data), len(table), *archive.python)
     # The section table of the executable would point into what has moved; nothing that runs a program reads it.
     program = bytearray(archive.executable)
-    for place in archive.streams().values():
-        # What tells its first steps of libraries: none are left to write to memory.
-        program = program.replace(struct.pack("<QQ", *place), bytes(16))
+    place = archive.first_steps()
+    if place is not None:
+        # No libraries are left to write to memory; where there is no room for the path there is no snapshot.
+        steps = archive.content(UNPACKED_STEPS) + os.fsencode(os.path.join(contents, _SNAPSHOT)) + b"\0"
+        if len(steps) > place.stop - place.start:
+            steps = archive.content(UNPACKED_STEPS)
+        program[place] = steps.ljust(place.stop - place.start, b"\0")
     program[40:48] = bytes(8)
     program[58:64] = bytes(6)
     return bytes(program + data + table + cookie)
@@ -26752,6 +27200,26 @@ class Archive:
             self.places[name.decode()] = start + offset, stored
             at += size
 
+    def content(self, name: str) -> bytes:
+        """The content of an entry; empty when there is none of that name."""
+        import zlib
+
+        found = (entry for entry in self.entries if entry[0] == name.encode())
+        return next((zlib.decompress(stored) if compressed else stored for _, stored, _, compressed, _ in found), b"")
+
+    def first_steps(self) -> slice | None:
+        """Where the executable has its first steps (build_spec.spec); None when they are PyInstaller's alone."""
+        import struct
+
+        if UNPACKED_STEPS not in self.places:
+            return None
+        entry, table, size, count = struct.unpack_from("<24xQQ14xHH", self.executable)
+        for at in range(table, table + size * count, size):
+            kind, _, offset, address, _, taken = struct.unpack_from("<IIQQQQ", self.executable, at)
+            if kind == 1 and address <= entry < address + taken:
+                return slice(offset + entry - address, offset + taken)
+        return None
+
     def streams(self) -> dict[str, tuple[int, int]]:
         """What the bootloader writes to memory: name to where it lies in the file, and how long it is there."""
         return {
@@ -26767,7 +27235,7 @@ class Archive:
             name = entry_name.decode()
             if name.endswith(QUICK_STREAM):
                 yield name.removesuffix(QUICK_STREAM), kind, read_quick_stream(stored)
-            elif kind in _FILE_KINDS and name not in streams:
+            elif kind in _FILE_KINDS and name not in (*streams, UNPACKED_STEPS):
                 yield name, kind, zlib.decompress(stored) if compressed else stored
 
     def option(self, prefix: str) -> str:
@@ -26883,13 +27351,13 @@ def _write_link(path: str, target: str) -> None:
 
 
 def _contents_digest(folder: str) -> str:
-    """A digest of the names and contents of all files below a folder, and of where links lead."""
+    """A digest of the names and contents of all files below a folder, and of where links lead; not of a snapshot."""
     import hashlib
 
     digest = hashlib.sha256()
     for parent, folders, files in os.walk(folder):
         folders.sort()
-        for leaf in sorted(files):
+        for leaf in sorted(set(files) - {_SNAPSHOT}):
             path = os.path.join(parent, leaf)
             if os.path.islink(path):
                 content = os.fsencode(os.readlink(path))

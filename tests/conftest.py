@@ -40,9 +40,10 @@ if "AIRFLOW_TEST_HOME" not in os.environ:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--runner",
-        choices=("bundle", "script", "airflow"),
+        choices=("bundle", "unpacked", "script", "airflow"),
         default="bundle",
-        help="what runs the tasks of test_airflow.py: built bundles; scripts that start the module on the Dag file, "
+        help="what runs the tasks of test_airflow.py: built bundles, in one file or unpacked; scripts that start the "
+        "module on the Dag file, "
         "which is quicker while writing; or Airflow's own runner, to see what a test says about the yardstick",
     )
 
@@ -117,15 +118,15 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.C
     Each combination is built once a session. Keyword arguments are variables for make.
     """
     built: dict[tuple[str, ...], Path] = {}
-    scripts = pytestconfig.getoption("--runner") == "script"
+    runner = pytestconfig.getoption("--runner")
 
     def make(*dag_files: str, **variables: str) -> Path:
         key = (*dag_files, *(f"{k}={v}" for k, v in sorted(variables.items())))
         if key not in built:
             out = tmp_path_factory.mktemp("bundle") / Path(dag_files[0]).stem
             paths = [DAGS / name for name in dag_files]
-            script(out, paths) if scripts else build(out, paths, variables)
-            built[key] = out
+            script(out, paths) if runner == "script" else build(out, paths, variables)
+            built[key] = unpacked(out) if runner == "unpacked" else out
         return built[key]
 
     return make
@@ -137,6 +138,15 @@ def build(out: Path, dag_files: list[Path], variables: dict[str, str] | None = N
     command += [f"{name}={value}" for name, value in (variables or {}).items()]
     done = subprocess.run(command, capture_output=True, text=True, env=clean_environment())
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+
+
+def unpacked(bundle: Path) -> Path:
+    """A bundle as `make install UNPACK=1` puts it, alone in a folder."""
+    folder = bundle.parent / "unpacked"
+    folder.mkdir()
+    done = subprocess.run([bundle, "--unpack", folder], capture_output=True, text=True, env=clean_environment())
+    assert done.returncode == 0 and "snapshot each task begins in memory" in done.stdout, done
+    return folder / bundle.name
 
 
 def script(out: Path, dag_files: list[Path]) -> None:

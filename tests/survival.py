@@ -205,8 +205,12 @@ class Run:
 
 
 def children(pid: int) -> list[int]:
+    """The processes that one has started, without the one that only holds its streams until it has ended."""
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        status = {child: Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split() for child in found}
+        # The end of that one is told to nobody: exit_signal in proc(5).
+        return [child for child in found if status[child][35] != "0"]
     except OSError:
         return []
 

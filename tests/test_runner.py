@@ -1596,3 +1596,54 @@ def test_a_dag_file_that_has_drifted_from_the_frozen_one_is_told(
     assert any("differs from the" in each["event"] for each in task.logs if each["level"] == "warning") == warns
     if state == "failed":
         assert "build the bundle anew" in task.line("Task failed with exception")["exception"][0]["exc_value"]
+
+
+# --- rendered fields, whose answer a task does not wait for -----------------------------------------------------------
+
+
+RUNS = "with open('ran', 'a') as file: file.write('x')\nprint('ran', flush=True)"
+
+
+def test_a_task_runs_while_its_rendered_fields_are_stored(tmp_path: Path) -> None:
+    task = Task(tmp_path, python_task(f"{RUNS}\nreturn Variable.get('v')"))
+    task.send([0, startup(), None])
+    fields = task.receive()
+    assert fields and fields[1]["type"] == "SetRenderedFields"
+    # The request behind it is sent, and waits for its own answer.
+    variable = task.receive()
+    assert variable and variable[1]["type"] == "GetVariable" and (tmp_path / "ran").read_text() == "x"
+    task.send([fields[0], None, None])
+    task.send([variable[0], {"type": "VariableResult", "key": "v", "value": "1"}, None])
+    done = task.serve()
+    assert (done.code, done.outcome, done.pushed) == (0, SUCCESS, {"return_value": "1"})
+    assert done.types == ["SetRenderedFields", "GetVariable", "SetXCom", "SucceedTask"]
+
+
+@pytest.mark.parametrize("asks", ["pass", "Variable.get('v', default=None)"])
+@pytest.mark.parametrize(("should_retry", "outcome"), [(True, RETRY), (False, FAILED)])
+def test_a_task_whose_rendered_fields_are_refused_has_failed(
+    run: Callable[..., Task], asks: str, should_retry: bool, outcome: dict[str, Any]
+) -> None:
+    answers = {"SetRenderedFields": REFUSED, "GetVariable": {"type": "ErrorResponse", "error": "VARIABLE_NOT_FOUND"}}
+    done = run(python_task(f"{asks}\nreturn 1"), answers, should_retry=should_retry)
+    assert done.code == 0 and {key: done.outcome[key] for key in ("type", "state")} == {
+        key: outcome[key] for key in ("type", "state")
+    }
+    assert done.line("Airflow has refused SetRenderedFields")["level"] == "error"
+    assert "down" in str(done.line("Task failed with exception")["exception"])
+
+
+def test_what_a_task_ends_with_itself_stays_when_its_rendered_fields_are_refused(run: Callable[..., Task]) -> None:
+    done = run(python_task("raise AirflowFailException('by itself')"), {"SetRenderedFields": REFUSED})
+    assert done.outcome["state"] == "failed" and done.line("Airflow has refused SetRenderedFields")
+    assert "by itself" in str(done.line("Task failed with exception")["exception"])
+
+
+def test_a_supervisor_that_leaves_before_it_has_answered_for_rendered_fields_has_no_outcome(tmp_path: Path) -> None:
+    task = Task(tmp_path, python_task(RUNS))
+    task.send([0, startup(), None])
+    assert task.receive()
+    task.hang_up()
+    done = task.finish()
+    assert done.code == 1 and done.types == ["SetRenderedFields"]
+    assert done.line("Lost the supervisor before the task was done")

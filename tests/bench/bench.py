@@ -310,12 +310,6 @@ def bare_python(bench: Bench) -> list[float]:
     return commands_in_turns([BARE], bench.runs or 40)[0]
 
 
-def least_of_python(bench: Bench, floor: list[float]) -> list[float]:
-    """What a task takes at least that starts an interpreter: the C program's times and that of a bare `python`."""
-    bare = statistics.median(bare_python(bench))
-    return [each + bare for each in floor]
-
-
 def row_unpacked(bench: Bench) -> list[dict[str, Any]]:
     """no-op task of an unpacked bundle (`--unpack`), in a warm worker"""
     sides = bench.sides("unpacked", "bundle", "airflow", "c")
@@ -469,7 +463,7 @@ def row_after_one(bench: Bench) -> list[dict[str, Any]]:
     Airflow's supervisor imports its Dag parser when the first bundle task sends its first message, so Airflow's runner
     gains from that task in the same worker; a worker that never ran one is the other comparison.
     """
-    sides = bench.sides("bundle", "airflow", "c")
+    sides = bench.sides("bundle", "unpacked", "airflow", "c")
     times: dict[str, list[float]] = {side: [] for side in sides}
     first: list[float] = []
     for turn in range(bench.runs or 7):
@@ -480,11 +474,11 @@ def row_after_one(bench: Bench) -> list[dict[str, Any]]:
         first += bench.collect("first", ["airflow"], 1)["airflow"]
     rows = [
         row("after one bundle task / Airflow, nothing preloaded", "ms", times["bundle"], first, 0.08),
+        row("  unpacked / Airflow, nothing preloaded", "ms", times["unpacked"], first, 0.08),
         row("after one bundle task / Airflow in the same worker", "ms", times["bundle"], times["airflow"], None),
     ]
     if "c" in times:
-        least = least_of_python(bench, times["c"])
-        rows.append(row("  C program + bare python / Airflow, nothing preloaded", "ms", least, first, None))
+        rows.append(row("  C program / Airflow, nothing preloaded", "ms", times["c"], first, None))
     return rows
 
 
@@ -675,6 +669,14 @@ def freeze(bench: Bench, queue: str, dag_file: Path) -> Path:
     return folder
 
 
+def unpack(bench: Bench, bundle: Path) -> None:
+    """Unpack a bundle of `freeze`; its side has the bundle's name with "-unpacked"."""
+    folder = bench.folder / f"{bundle.name}-unpacked"
+    folder.mkdir()
+    subprocess.run([bundle, "--unpack", folder], check=True, stdout=subprocess.DEVNULL)
+    bench.bundles[folder.name] = str(folder)
+
+
 def row_isolation(bench: Bench) -> list[dict[str, Any]]:
     """the same function in a bundle, through @task.external_python, and through @task.virtualenv with its cache
 
@@ -686,7 +688,7 @@ def row_isolation(bench: Bench) -> list[dict[str, Any]]:
     text = ISOLATED.replace("PYTHON", repr(python)).replace("CACHE", repr(str(bench.folder / "cache")))
     dag_file = bench.folder / "isolated.py"
     dag_file.write_text(DAG_HEAD + text)
-    freeze(bench, "isolated", dag_file)
+    unpack(bench, freeze(bench, "isolated", dag_file) / "isolated")
     jobs = {"frozen": "isolated", "external": "airflow", "cached": "airflow"}
     runs = bench.runs or 15
     times = bench.task_turns(dag_file, jobs, runs)
@@ -694,9 +696,15 @@ def row_isolation(bench: Bench) -> list[dict[str, Any]]:
     for _ in range(3):
         for task_id, side in jobs.items():
             bare[task_id] += bench.task_turns(dag_file, {task_id: side}, (runs + 2) // 3, "task_again")[task_id]
+        unpacked = {"frozen": "isolated-unpacked"}
+        bare.setdefault("unpacked", []).extend(
+            bench.task_turns(dag_file, unpacked, (runs + 2) // 3, "task_again")["frozen"]
+        )
     return [
         row("a function, isolated / @task.external_python", "ms", bare["frozen"], bare["external"], 1 / 12),
         row("a function, isolated / @task.virtualenv, cached", "ms", bare["frozen"], bare["cached"], 1 / 12),
+        row("  unpacked / @task.external_python", "ms", bare["unpacked"], bare["external"], 1 / 12),
+        row("  unpacked / @task.virtualenv, cached", "ms", bare["unpacked"], bare["cached"], 1 / 12),
         row("  in a worker with Airflow preloaded / external_python", "ms", times["frozen"], times["external"], None),
         row("  in a worker with Airflow preloaded / virtualenv", "ms", times["frozen"], times["cached"], None),
     ]
@@ -708,10 +716,7 @@ def row_heavy(bench: Bench) -> list[dict[str, Any]]:
     dag_file = HERE.parent / "dags" / "heavy.py"
     folder = freeze(bench, "heavy", dag_file)
     ready = max((REPO / "build").glob("env-*/bin/python"), key=lambda path: path.parent.parent.stat().st_mtime)
-    unpacked_folder = bench.folder / "heavy-unpacked"
-    unpacked_folder.mkdir()
-    subprocess.run([str(folder / "heavy"), "--unpack", str(unpacked_folder)], check=True)
-    bench.bundles["heavy-unpacked"] = str(unpacked_folder)
+    unpack(bench, folder / "heavy")
     runs = bench.runs or 15
     nothing = bench.task_turns(DAG_FILE, {"nothing": "bundle"}, runs)["nothing"]
     # One after the other: the disk is still busy with what a task that uses them has written.
@@ -779,13 +784,11 @@ def row_chain(bench: Bench) -> list[dict[str, Any]]:
             took[side] = [float(task["duration"]) for task in airflow.tasks(f"{side}_chain").values()]
     finally:
         airflow.stop()
-    names = {"bundle": "one file", "unpacked": "unpacked", "c": "C program", "least": "C program + bare python"}
-    if "c" in took:
-        took["least"] = least_of_python(bench, took["c"])
+    names = {"bundle": "one file", "unpacked": "unpacked", "c": "C program"}
     return [
         row(
             f"a task of a chain of 40 in airflow standalone, {names[side]} / Airflow", "ms",
-            times, took["airflow"], 0.2 if side == "bundle" else None,
+            times, took["airflow"], None if side == "c" else 0.2,
         )
         for side, times in took.items()
         if side != "airflow"

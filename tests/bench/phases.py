@@ -62,10 +62,10 @@ LAST_LINE = time.monotonic()
 """
 # Each phase and what ends it, unpacked perhaps something else; such a bundle has not all of them.
 PHASES = {
-    "bootloader": "it has dialled, libpython is in memory, a folder made; unpacked: it has dialled and opens libpython",
+    "bootloader": "it has dialled, libpython is in memory, a folder made; unpacked: it has dialled, opens the snapshot",
     "extraction": "the last file is written",
     "second process": "the bootloader, started by itself, has loaded libpython",
-    "interpreter": "the first line of coordinator_bundle.py runs",
+    "interpreter": "the first line of coordinator_bundle.py runs; unpacked: the snapshot is in place",
     "dial": "the supervisor has both connections, where the bootloader has not dialled",
     "imports": "the program is loaded, the first message read; the Dag file begins",
     "Dag file": "its last line has run",
@@ -81,6 +81,7 @@ FILES_TELL = {
 }
 # The first line of coordinator_bundle.py that does something locks this file, in either form.
 MARK = ".coordinator_bundle"
+SNAPSHOT = ".coordinator_bundle.snapshot"
 _WRITTEN, _OPENED, _MADE, _REMOVED, _IS_FOLDER = 0x8, 0x20, 0x100, 0x200, 0x40000000
 
 
@@ -119,7 +120,7 @@ class Watch:
                 self.new.discard(path)
                 at["extraction"] = now
             elif mask & _OPENED and path not in self.new:
-                if name.startswith("libpython"):
+                if name.startswith("libpython") or name == SNAPSHOT:
                     at.setdefault("bootloader", now)
                 elif name == "base_library.zip" and "extraction" in at:
                     at.setdefault("second process", now)
@@ -212,10 +213,10 @@ def one_start(bundle: Path, folder: Path, watched: Path | None) -> dict[str, flo
 
 
 def watched_start(bundle: Path, folder: Path, watched: Path, phases: set[str]) -> dict[str, float]:
-    """Start a bundle until these phases have all been seen: files are written unseen while this process has to wait."""
+    """Start a bundle until these phases have been seen one by one: after a wait this process sees several at once."""
     for _ in range(20):
         seen = one_start(bundle, folder, watched)
-        if phases <= seen.keys():
+        if all(seen.get(phase) for phase in phases):
             return seen
     raise SystemExit(f"This machine is too busy to see each of {', '.join(sorted(phases))}; try again when it is not")
 
