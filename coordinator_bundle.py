@@ -106,6 +106,10 @@ _dialled: dict[str, Any] = {}
 # The numbers under which the bootloader leaves the connections that it has made itself, and from the last one on the
 # libraries that it has written to memory, libpython first (build_spec.spec).
 EARLY_DESCRIPTORS = {"COMM": 60, "LOGS": 61, "LIBRARY": 62}
+# Programs that take note of the end of each orphan, and seconds that none of them needs for it.
+_LEFT_AFTER = 10.0
+_INITS = ("catatonit", "docker-init", "dumb-init", "init", "runit", "s6-svscan", "systemd", "tini")
+_WAIT_FOR_CLONES = -1 << 31  # __WCLONE
 # The exit code for a command line that makes no sense.
 USAGE_ERROR = 2
 
@@ -209,6 +213,40 @@ def dial_early() -> None:
                 _dialled[flag] = sock
     except (OSError, ValueError, OverflowError):
         pass
+
+
+def leave_no_orphan(parent: int) -> None:
+    """End the process that holds a process's streams, where it would stay behind as a zombie.
+
+    Where process 1 knows nothing of orphans, as in a container without an init, one from before is there still.
+    """
+    import _signal
+
+    def named_streams(process: int) -> list[tuple[int, bool]]:
+        with open(f"/proc/{process}/task/{process}/children") as children:
+            found = []
+            for child in map(int, children.read().split()):
+                with open(f"/proc/{child}/comm") as file:
+                    if file.read() == "streams\n":
+                        state, *rest = _process_status(child)
+                        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(rest[18]) / os.sysconf("SC_CLK_TCK")
+                        found.append((child, state == b"Z" and age > _LEFT_AFTER))
+            return found
+
+    try:
+        with open("/proc/1/comm") as file:
+            if file.read().rstrip() in _INITS or not any(left for _, left in named_streams(1)):
+                return
+        for holder, _ in named_streams(parent):
+            os.kill(holder, _signal.SIGKILL)
+            if parent == os.getpid():
+                os.waitpid(holder, _WAIT_FOR_CLONES)
+            else:
+                # The bootloader takes note of it when it is told that the supervisor has begun.
+                while _process_status(holder)[0] != b"Z":
+                    time.sleep(0.001)
+    except OSError:
+        pass  # Something of it is gone already, or there is no /proc.
 
 
 def _connected(descriptor: int, port: int) -> Any:
@@ -363,6 +401,7 @@ class _Keeper:
             got = _signal.sigtimedwait(every, patience if told else min(patience, 0.2))
             number = 0 if got is None else got.si_signo
             if _dialled and number:
+                leave_no_orphan(self.parent or os.getpid())
                 hide_memory()
                 # From here on they end with the task: the bootloader closes those that it has when it gets this.
                 _dialled.clear()

@@ -383,6 +383,36 @@ def test_the_streams_end_when_the_process_has_ended(request: pytest.FixtureReque
             assert run.process.poll() == 0
 
 
+NO_INIT = """\
+import pathlib, subprocess, sys, time
+sys.path[:0] = sys.argv[1].split(":")
+import survival
+left = []
+for wait in (0, 0, 10.5, 0, 0):
+    time.sleep(wait)
+    run = survival.Run(pathlib.Path(sys.argv[2]), "talks", pathlib.Path(sys.argv[3])).accept().start().serve()
+    assert (run.code, run.outcomes) == (0, ["SucceedTask"]), run.everything()
+    run.close()
+    found = subprocess.run(["ps", "-eo", "stat,comm"], capture_output=True, text=True).stdout
+    left.append(sum("Z" in line.split()[0] for line in found.splitlines()))
+print(left)
+"""
+
+
+@pytest.mark.skipif(not DIALS_FIRST, reason="the bootloader for this machine is left as it is")
+@pytest.mark.parametrize("form", ["bundle", "unpacked"])
+def test_where_nobody_takes_note_of_orphans_tasks_soon_leave_none(
+    request: pytest.FixtureRequest, form: str, folder: Path
+) -> None:
+    apart = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    if subprocess.run([*apart, "true"], capture_output=True).returncode:
+        pytest.skip("no PID namespace may be made here")
+    program = str(request.getfixturevalue(form))
+    command = [*apart, sys.executable, "-c", NO_INIT, ":".join(sys.path[:4]), program, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[1, 2, 2, 2, 2]\n", done
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "0", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"])
 def test_an_address_elsewhere_is_refused_without_dialling_it(bundle: Path, folder: Path, host: str) -> None:
     # All of them come to this machine, which tells whether they were dialled.
