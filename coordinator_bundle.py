@@ -226,11 +226,14 @@ def leave_no_orphan(parent: int) -> None:
         with open(f"/proc/{process}/task/{process}/children") as children:
             found = []
             for child in map(int, children.read().split()):
-                with open(f"/proc/{child}/comm") as file:
-                    if file.read() == "streams\n":
-                        state, *rest = _process_status(child)
-                        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(rest[18]) / os.sysconf("SC_CLK_TCK")
-                        found.append((child, state == b"Z" and age > _LEFT_AFTER))
+                try:
+                    with open(f"/proc/{child}/comm") as file:
+                        if file.read() == "streams\n":
+                            state, *rest = _process_status(child)
+                            age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(rest[18]) / os.sysconf("SC_CLK_TCK")
+                            found.append((child, state == b"Z" and age > _LEFT_AFTER))
+                except OSError:
+                    pass  # It is gone.
             return found
 
     try:
@@ -243,7 +246,8 @@ def leave_no_orphan(parent: int) -> None:
                 os.waitpid(holder, _WAIT_FOR_CLONES)
             else:
                 # The bootloader takes note of it when it is told that the supervisor has begun.
-                while _process_status(holder)[0] != b"Z":
+                give_up = time.monotonic() + 1
+                while _process_status(holder)[0] != b"Z" and time.monotonic() < give_up:
                     time.sleep(0.001)
     except OSError:
         pass  # Something of it is gone already, or there is no /proc.
@@ -251,7 +255,6 @@ def leave_no_orphan(parent: int) -> None:
 
 def _connected(descriptor: int, port: int) -> Any:
     """Return what the bootloader has connected to a port of this machine as a descriptor; None when it has not."""
-    import _signal
     import _socket
 
     try:
@@ -261,8 +264,6 @@ def _connected(descriptor: int, port: int) -> Any:
     try:
         if sock.getpeername()[1] == port:
             os.set_inheritable(descriptor, False)
-            # Of an unpacked bundle the bootloader, which waits for a signal to close it, is this very process.
-            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
             return sock
     except OSError:
         pass
@@ -527,11 +528,17 @@ def _is_connected() -> bool:
 
 
 def _child_pids(parent: int) -> list[int]:
-    """Return the processes whose parent one is."""
+    """Return the processes whose parent one is, without the one that holds its streams."""
     found = []
     for name in os.listdir("/proc"):
-        if name.isdigit() and _parent_of(int(name)) == parent:
-            found.append(int(name))
+        try:
+            if name.isdigit():
+                _, owner, *rest = _process_status(int(name))
+                # That one's end is told to nobody: exit_signal in proc(5).
+                if int(owner) == parent and rest[33] != b"0":
+                    found.append(int(name))
+        except OSError:
+            pass  # It is gone.
     return found
 
 
@@ -15184,25 +15191,6 @@ class Transport:
             view = view[os.write(self._write_fd, view) :]
 
 
-class _Exchange:
-    """Keeps other threads out of a client while one has something to send or to receive."""
-
-    def __init__(self, client: SupervisorClient) -> None:
-        self._client = client
-
-    def __enter__(self) -> None:
-        self._client._lock.acquire()
-        self._client._exchanging = self._client._get_ident()
-
-    def __exit__(self, *_: object) -> None:
-        client = self._client
-        client._exchanging = 0
-        interrupt, client._interrupt = client._interrupt, None
-        client._lock.release()
-        if interrupt is not None:
-            interrupt()
-
-
 class SupervisorClient:
     """Asks the supervisor and waits for its answer; usable from several threads, one request at a time."""
 
@@ -15247,8 +15235,7 @@ class SupervisorClient:
         :raises MessageError, FrameError: when the request cannot be sent as it is; nothing was sent then.
         """
         body = msg.to_body()
-        with self._exchange():
-            answer, failure = self._receive(self._send(type(msg), body))
+        answer, failure = self._exchange(lambda: self._receive(self._send(type(msg), body)))
         if failure is not None:
             raise AirflowRuntimeError(_as_error_response(failure, body))
         return None if answer is None else decode_message(answer)
@@ -15259,9 +15246,12 @@ class SupervisorClient:
         :raises SupervisorGone, MessageError, FrameError: as `send` does.
         """
         body = msg.to_body()
-        with self._exchange():
+
+        def send() -> None:
             self._ahead[self._send(type(msg), body)] = body
             self._transport.acknowledge_at_once()
+
+        self._exchange(send)
 
     def settle(self) -> None:
         """Wait until all that was sent ahead is answered.
@@ -15269,19 +15259,28 @@ class SupervisorClient:
         :raises AirflowRuntimeError: when the supervisor has answered that one of those requests failed.
         :raises SupervisorGone: when no answer can come any more.
         """
-        with self._exchange():
-            if self._ahead:
-                self._receive(next(reversed(self._ahead)))
+        if self._ahead:
+            self._exchange(lambda: self._receive(next(reversed(self._ahead))))
         refused, self._refused = self._refused, None
         if refused is not None:
             raise refused
 
-    def _exchange(self) -> _Exchange:
+    def _exchange(self, action: Callable[[], Any]) -> Any:
+        """Do what sends or receives while no other thread does."""
         if os.getpid() != self.pid:
             raise SupervisorGone("this process was forked from the task; only the task itself talks to the supervisor")
         if bootloader_is_gone():
             raise SupervisorGone("the process that Airflow has started was killed")
-        return _Exchange(self)
+        with self._lock:
+            self._exchanging = self._get_ident()
+            try:
+                result = action()
+            finally:
+                self._exchanging = 0
+                interrupt, self._interrupt = self._interrupt, None
+        if interrupt is not None:
+            interrupt()
+        return result
 
     def _send(self, kind: type[Message], body: dict[str, Any]) -> int:
         request_id = self._next_id
@@ -17848,7 +17847,8 @@ class TaskRunner:
         except BaseException as error:
             # A handler of an outcome failed itself, such as a deferral whose kwargs have no JSON form.
             log_event("error", "Task failed with exception", exc_info=error)
-            if isinstance(error, (AirflowFailException, AirflowSensorTimeout, AirflowTaskTerminated)):
+            by_itself = isinstance(error, AirflowTaskTerminated) and self.terminated_at is None
+            if by_itself or isinstance(error, (AirflowFailException, AirflowSensorTimeout)):
                 return self._failed(error)
             return self._failure(error)
 
@@ -18030,8 +18030,12 @@ class TaskRunner:
         ti.is_mapped = original.is_mapped
         rendered = rendered_fields(ti.task)
         if rendered:
-            # Storing them takes Airflow longer than all else before and after a task that does little.
-            self.client.send_ahead(SetRenderedFields(rendered_fields=rendered))
+            fields = SetRenderedFields(rendered_fields=rendered)
+            if explain_unsendable(rendered):
+                ask_or_raise(fields)  # Airflow refuses them, and the task does not run.
+            else:
+                # Storing them takes Airflow longer than all else before and after a task that does little.
+                self.client.send_ahead(fields)
         self._update_map_index(ti, context, quiet=True)
         if ti.task.inlets or ti.task.outlets:
             answer = ask_or_raise(ValidateInletsAndOutlets(ti_id=ti.id))
@@ -21059,10 +21063,10 @@ Param ParamsDict ParsingContext PlainXComArg PythonOperator Record ResolveMixin 
 SetRenderedFields SetXCom SetupTeardownContext Signature StartupDetails SucceedTask SupervisorClient TIRunContext Tagged
 TaskDecoratorCollection TaskGroup TaskGroupContext TaskInstance TaskInstanceState TaskRunner TaskRunnerMarker
 TaskStateStoreAccessor Transport TriggerRule ValueTypes Variable VariableAccessor VariableResponse VariableResult
-WeightRule XComArg XComResult _AssetAccessors _CronTimetable _EnumerationType _Exchange _FirstImport _LateHooks
-_LazyValue _PackedExtensions _PassingLoader _PlaceholderModule _PythonDecoratedOperator _TaskDecorator _add_mask
-_adopt_listeners _airflow_home _apply_defaults _as_list _as_timedelta _as_trigger_rule _caller _check_any _check_bool
-_check_datetime _check_float _check_int _check_json _check_path _check_str _check_timedelta _check_tree _check_uuid
+WeightRule XComArg XComResult _AssetAccessors _CronTimetable _EnumerationType _FirstImport _LateHooks _LazyValue
+_PackedExtensions _PassingLoader _PlaceholderModule _PythonDecoratedOperator _TaskDecorator _add_mask _adopt_listeners
+_airflow_home _apply_defaults _as_list _as_timedelta _as_trigger_rule _caller _check_any _check_bool _check_datetime
+_check_float _check_int _check_json _check_path _check_sendable _check_str _check_timedelta _check_tree _check_uuid
 _check_value_depth _checked _class_of_dag_file _compile _compile_one _compile_union _configured _create_timetable
 _dag_file_of_airflow _dag_files _decode _default_retry_delay _dict_of _dispatch _dump _encode _exit_now _fields_of _fill
 _find_place _forward_operators _get_variable _infers_multiple_outputs _is_key _json_string _json_string_encoder _list_of
@@ -21075,10 +21079,11 @@ _write_collection _write_dataframe _write_date _write_datetime _write_decimal _w
 _write_numpy_int _write_timedelta _write_timezone _write_uuid _write_value _write_value_dict _write_value_list
 adopt_deployment airflow_name ask ask_or_raise attach_logging attach_warnings call_with_outlets capture_logging
 check_drift check_impersonation context_to_airflow_vars convert_to_utc dag decode_message decode_response
-deserialize_value determine_kwargs encode_request family frozen_dag_code get_current_context get_unique_task_id
-global_value has_global is_arg_set is_async_callable is_definition log_event log_json main parse_address
-placeholder_tasks prepare_frozen_imports process_params redact register_value_type rendered_fields restore_environment
-serialize_value serve should_hide_value_for_key task_decorator_factory timezone_from_data utcnow validate_key
+deserialize_value determine_kwargs encode_request explain_unsendable family frozen_dag_code get_current_context
+get_unique_task_id global_value has_global is_arg_set is_async_callable is_definition log_event log_json main
+parse_address placeholder_tasks prepare_frozen_imports process_params redact register_value_type rendered_fields
+restore_environment serialize_value serve should_hide_value_for_key task_decorator_factory timezone_from_data utcnow
+validate_key
 """.split()
 )
 _QUICK_PROGRAM = """\
@@ -26160,14 +26165,15 @@ class Examination:
             snapshot = os.path.join(folder, _SNAPSHOT)
             if not os.path.exists(snapshot):
                 self.say("note", "snapshot", "it has none, so each task starts an interpreter: --unpack says why")
-            elif any(_begins_in(snapshot, self.bundle) for _ in range(3)):
+            elif _begins_in(snapshot, self.bundle, {k: v for k, v in os.environ.items() if not k.startswith("_")}):
                 self.say("ok", "snapshot", "tasks begin in it")
             else:
                 self.say(
                     "note",
                     "snapshot",
-                    "it was made with another kernel, C library, processor or stack limit, or for another path, so "
-                    "each task starts an interpreter: unpack the bundle here",
+                    "it was made with another kernel, library, processor or stack limit, or for another path, or the "
+                    "environment has LD_…, MALLOC_… or GLIBC_TUNABLES, so each task starts an interpreter: unpack the "
+                    "bundle here, without them",
                 )
             return
         named = named_temporary_folders()
@@ -26815,13 +26821,21 @@ def unpack_bundle(path: str, folder: str) -> int:
 # has not run any task, at the same addresses, with the same hash seed.
 #
 # That memory is bound to what it was made with, so the first steps compare: the processor, the kernel (by the code that
-# it gives each process), the libraries (by size and time), the limit of the stack, and the path. Where something
-# differs, where variables tell the linker or malloc what to do, or where an address is taken, the start is the usual
-# one.
+# it gives each process), the libraries (by size, times and number), the limit of the stack, and the path. Where
+# something differs, where variables tell the linker or malloc what to do, or where an address is taken, the start is
+# the usual one.
 
 _SNAPSHOT = f"{_MARK}.snapshot"
 _PAGE = 4096
-_PRIVATE, _FIXED, _ANONYMOUS, _LOW, _NO_RESERVE, _NO_REPLACE = 0x02, 0x10, 0x20, 0x40, 0x4000, 0x100000
+_PRIVATE, _DROPPABLE, _FIXED, _ANONYMOUS, _LOW, _NO_RESERVE, _NO_REPLACE = (
+    0x02,
+    0x08,
+    0x10,
+    0x20,
+    0x40,
+    0x4000,
+    0x100000,
+)
 # The most that a stack without a limit is given, in bytes.
 _LARGEST_STACK = 1 << 30
 
@@ -26835,28 +26849,32 @@ def _add_snapshot(executable: str, contents: str) -> str:
     import subprocess
 
     path = os.path.join(contents, _SNAPSHOT)
-    if os.path.exists(path):
-        os.unlink(path)
     try:
+        if os.path.lexists(path):
+            os.unlink(path)
         # Pipes, as under the supervisor, and nothing of the environment that is here.
         taken = subprocess.run([executable], env={_TAKE_SNAPSHOT: path}, input=b"", capture_output=True, timeout=60)
         said = taken.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         problem: str | None = said or f"exit code {taken.returncode}"
         if not taken.returncode:
-            # Once in thousands of times an address is taken.
-            problem = next((None for _ in range(3) if _begins_in(path, executable)), "it cannot be restored here")
+            problem = None if _begins_in(path, executable, {}) else "it cannot be restored here"
     except (OSError, subprocess.TimeoutExpired) as error:
         problem = str(error)
     if problem is None:
         return f"each task begins in memory that is ready: {os.path.getsize(path) / (1 << 20):.1f} MiB in {path}"
     for left in (path, f"{path}.part"):
-        if os.path.exists(left):
+        if os.path.isfile(left):
             os.unlink(left)
     return f"none, so each task starts an interpreter: {problem}"
 
 
-def _begins_in(snapshot: str, executable: str) -> bool:
+def _begins_in(snapshot: str, executable: str, environment: Mapping[str, str]) -> bool:
     """Say whether a start that Airflow makes begins in a snapshot and gets through the program."""
+    # Once in thousands of times an address is taken.
+    return any(_try_snapshot(snapshot, executable, environment) for _ in range(3))
+
+
+def _try_snapshot(snapshot: str, executable: str, environment: Mapping[str, str]) -> bool:
     import socket
     import subprocess
 
@@ -26866,7 +26884,7 @@ def _begins_in(snapshot: str, executable: str) -> bool:
             listening.append(socket.create_server(("127.0.0.1", 0)))
             listening[-1].settimeout(30)
             flags.append(f"--{name}=127.0.0.1:{listening[-1].getsockname()[1]}")
-        process = subprocess.Popen([executable, *flags], env={}, stdin=-3, stdout=-1, stderr=-2)
+        process = subprocess.Popen([executable, *flags], env=environment, stdin=-3, stdout=-1, stderr=-2)
         try:
             connected = [each.accept()[0] for each in listening]
             give_up = time.monotonic() + 30
@@ -26909,6 +26927,8 @@ def take_snapshot(path: str) -> list[str]:
         raise BundleError("the bootloader is not of the kind that always lies at the same addresses")
     if len(os.listdir("/proc/self/task")) > 1:
         raise BundleError("something that is imported at the start runs a thread")
+    if "random" in sys.modules:
+        raise BundleError("something that is imported at the start imports random, whose numbers would be the same")
     # The first steps say behind their first instruction where `checkpoint` is.
     entry = int.from_bytes(head[24:], "little")
     with open("/proc/self/mem", "rb") as file:
@@ -26925,6 +26945,7 @@ def take_snapshot(path: str) -> list[str]:
         finally:
             os.kill(copied, 9)
         os._exit(0)
+    process_control(_PR_SET_PDEATHSIG, 9)
     _keep_heap_apart()
     memory = os.open("/proc/self/mem", os.O_WRONLY)
     os.pwrite(memory, waiting.to_bytes(8, "little"), box + 48)
@@ -26992,8 +27013,8 @@ def _write_snapshot(path: str, process: int, box: int) -> None:
     table, moves, over = bytearray(), bytearray(), bytearray()
     contents: list[bytes] = []
     place = SNAPSHOT_HEAD
-    # Of the libraries that lie in memory as they lie in their files: their path, size and time.
-    files: dict[str, tuple[int, int]] = {}
+    # Of the libraries that lie in memory as they lie in their files: path, size, times and number.
+    files: dict[str, tuple[int, int, int, int]] = {}
 
     def add(table: bytearray, start: int, content: bytes | None, length: int, access: int, flags: int) -> None:
         nonlocal place
@@ -27015,7 +27036,7 @@ def _write_snapshot(path: str, process: int, box: int) -> None:
                 found = os.fstat(file.fileno())
         except OSError:
             return False
-        files[name] = found.st_size, int(found.st_mtime)
+        files[name] = found.st_size, int(found.st_mtime), found.st_ino, found.st_ctime_ns // 10**9
         return True
 
     with open(f"/proc/{process}/mem", "rb", buffering=0) as memory:
@@ -27036,13 +27057,21 @@ def _write_snapshot(path: str, process: int, box: int) -> None:
         stack_pointer, resume, thread = struct.unpack("<QQQ", read(box, 24))
         mappings = [entry for entry in _mappings(process) if entry[4] != "[vsyscall]"]
         given = [(start, end) for start, end, _, _, name in mappings if name.startswith(("[vvar", "[vdso"))]
-        code = next((start, end - start) for start, end, _, _, name in mappings if name == "[vdso]")
-        limit = _stack_limit()
+        code = next(((start, end - start) for start, end, _, _, name in mappings if name == "[vdso]"), None)
+        if code is None:
+            raise BundleError("this kernel gives processes no code of its own")
+        limit, kinds = _stack_limit(), _kinds_of_memory(process)
         program, own_end = os.readlink("/proc/self/exe"), 0
         for start, end, access, offset, name in mappings:
             if (start, end) in given:
                 moves += struct.pack("<qQQQ", start - code[0], end - start, start, 0)
                 continue
+            if "dp" in kinds[start]:
+                # Where the C library has its random numbers, of which no other process must have the same.
+                table += struct.pack("<QQIIq", start, end - start, 3, _DROPPABLE | _ANONYMOUS | _NO_REPLACE, 0)
+                continue
+            if "wf" in kinds[start]:
+                raise BundleError(f"memory is not for other processes: {name or hex(start)}")
             if access[1] == "w" and access[3] == "s":
                 raise BundleError(f"memory is shared with other processes: {name or hex(start)}")
             allowed = sum(1 << bit for bit, letter in enumerate("rwx") if access[bit] == letter)
@@ -27082,7 +27111,7 @@ def _write_snapshot(path: str, process: int, box: int) -> None:
         paths = [os.fsencode(name) for name in files]
         tables = bytes(table) + bytes(32) + bytes(moves) + bytes(32) + bytes(over) + bytes(32)
         libraries = b"".join(
-            struct.pack("<QQ240s", *found, name) for found, name in zip(files.values(), paths, strict=True)
+            struct.pack("<QQQQ224s", *found, name) for found, name in zip(files.values(), paths, strict=True)
         )
         head = struct.pack(
             "<QQQQ24sQQQQQQQQQQQQ",
@@ -27091,9 +27120,22 @@ def _write_snapshot(path: str, process: int, box: int) -> None:
             _ctypes.dlsym(names, "__curbrk"), _ctypes.dlsym(names, "environ"), stack_pointer, resume,
         )  # fmt: skip
         head = (head.ljust(0x100, b"\0") + executable).ljust(_PAGE, b"\0") + read(*code) + tables + libraries + bytes(8)
-    if len(executable) >= 0x200 or max(map(len, paths)) >= 240 or len(head) > SNAPSHOT_HEAD:
+    if len(executable) >= 0x200 or max(map(len, paths)) >= 224 or len(head) > SNAPSHOT_HEAD:
         raise BundleError("what describes it does not fit: too many libraries, or too long a path")
     _write_file(path, head.ljust(SNAPSHOT_HEAD, b"\0") + b"".join(contents))
+
+
+def _kinds_of_memory(process: int) -> dict[int, list[str]]:
+    """By where the memory of a process begins: VmFlags in proc(5)."""
+    found, start = {}, 0
+    with open(f"/proc/{process}/smaps") as lines:
+        for line in lines:
+            name, *values = line.split()
+            if name == "VmFlags:":
+                found[start] = values
+            elif not name.endswith(":"):
+                start = int(name.partition("-")[0], 16)
+    return found
 
 
 def _runs(data: bytes) -> Iterator[tuple[int, int, bool]]:

@@ -180,7 +180,9 @@ SPOILT: dict[str, Callable[[Unpacked], Any]] = {
     "the limit of the stack": lambda own: change(own, 0x08),
     "the size of a library": lambda own: change(own, libraries(own)),
     "the time of a library": lambda own: change(own, libraries(own) + 8),
-    "the place of a library": lambda own: change(own, libraries(own) + 20),
+    "the number of a library": lambda own: change(own, libraries(own) + 16),
+    "the change of a library": lambda own: change(own, libraries(own) + 24),
+    "the place of a library": lambda own: change(own, libraries(own) + 36),
     "a library of its own": lambda own: os.utime(next(own.contents.glob("libpython*")), (0, 0)),
     "the processor": lambda own: change(own, 0x24),
     "the kernel": lambda own: change(own, 0x1200),
@@ -226,6 +228,10 @@ def test_a_bundle_that_was_unpacked_by_way_of_a_link_begins_in_it(bundle: Path, 
 def test_what_tells_the_linker_or_malloc_what_to_do_is_heeded(unpacked: Unpacked, folder: Path, variable: str) -> None:
     value = {"GLIBC_TUNABLES": "glibc.malloc.check=0", "MALLOC_ARENA_MAX": "2"}.get(variable, "")
     assert unpacked.run("told", folder, env={variable: value})[1] is False
+    environment = {**os.environ, variable: value}
+    told = subprocess.run([unpacked.path, "--doctor"], capture_output=True, text=True, env=environment).stdout
+    # What the linker is told here, the bundle itself has done away with before it asks.
+    assert ("each task starts an interpreter" in told) is (variable != "LD_LIBRARY_PATH"), told
 
 
 def test_a_stack_of_another_size_is_what_the_task_gets(unpacked: Unpacked, folder: Path) -> None:
