@@ -1647,3 +1647,18 @@ def test_a_supervisor_that_leaves_before_it_has_answered_for_rendered_fields_has
     done = task.finish()
     assert done.code == 1 and done.types == ["SetRenderedFields"]
     assert done.line("Lost the supervisor before the task was done")
+
+
+def test_sigterm_while_rendered_fields_are_awaited_is_tried_again(tmp_path: Path) -> None:
+    task = Task(tmp_path, python_task(RUNS))
+    task.send([0, startup(should_retry=True), None])
+    fields = task.receive()
+    assert fields
+    while not (tmp_path / "ran").exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    task.process.terminate()
+    time.sleep(0.2)
+    task.send([fields[0], None, None])
+    done = task.serve()
+    assert (done.code, done.outcome["type"]) == (0, "RetryTask"), done.text
