@@ -110,6 +110,8 @@ EARLY_DESCRIPTORS = {"COMM": 60, "LOGS": 61, "LIBRARY": 62}
 _LEFT_AFTER = 10.0
 _INITS = ("catatonit", "docker-init", "dumb-init", "init", "runit", "s6-svscan", "systemd", "tini")
 _WAIT_FOR_CLONES = -1 << 31  # __WCLONE
+# Where `_process_status` has starttime and exit_signal (proc(5)).
+_START_TIME, _EXIT_SIGNAL = 19, 35
 # The exit code for a command line that makes no sense.
 USAGE_ERROR = 2
 
@@ -162,7 +164,7 @@ def forget_libraries() -> None:
             for line in maps:
                 span, access, offset, *_, path = line.split(None, 5)
                 # What a library begins with is only read, so that reading it once more yields the same; what it has
-                # besides may have been written to and closed to writing since.
+                # besides may have been written to and closed to writing since. A snapshot has it all from files.
                 unchanged = access == "r-xp" or access == "r--p" and not int(offset, 16)
                 if ".so" in path and unchanged or _from_snapshot and path.startswith("/") and access[1] != "w":
                     start, end = (int(number, 16) for number in span.split("-"))
@@ -222,32 +224,36 @@ def leave_no_orphan(parent: int) -> None:
     """
     import _signal
 
-    def named_streams(process: int) -> list[tuple[int, bool]]:
-        with open(f"/proc/{process}/task/{process}/children") as children:
-            found = []
-            for child in map(int, children.read().split()):
-                try:
-                    with open(f"/proc/{child}/comm") as file:
-                        if file.read() == "streams\n":
-                            state, *rest = _process_status(child)
-                            age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(rest[18]) / os.sysconf("SC_CLK_TCK")
-                            found.append((child, state == b"Z" and age > _LEFT_AFTER))
-                except OSError:
-                    pass  # It is gone.
-            return found
+    def children(process: int) -> list[int]:
+        with open(f"/proc/{process}/task/{process}/children") as file:
+            return list(map(int, file.read().split()))
+
+    def is_left(child: int) -> bool:
+        try:
+            with open(f"/proc/{child}/comm") as file:
+                if file.read() != "streams\n":
+                    return False
+            status = _process_status(child)
+        except OSError:
+            return False
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(status[_START_TIME]) / os.sysconf("SC_CLK_TCK")
+        return status[0] == b"Z" and age > _LEFT_AFTER
 
     try:
         with open("/proc/1/comm") as file:
-            if file.read().rstrip() in _INITS or not any(left for _, left in named_streams(1)):
+            if file.read().rstrip() in _INITS or not any(map(is_left, children(1))):
                 return
-        for holder, _ in named_streams(parent):
-            os.kill(holder, _signal.SIGKILL)
+        for child in children(parent):
+            # Its name it may not have given itself yet.
+            if _process_status(child)[_EXIT_SIGNAL] != b"0":
+                continue
+            os.kill(child, _signal.SIGKILL)
             if parent == os.getpid():
-                os.waitpid(holder, _WAIT_FOR_CLONES)
+                os.waitpid(child, _WAIT_FOR_CLONES)
             else:
                 # The bootloader takes note of it when it is told that the supervisor has begun.
                 give_up = time.monotonic() + 1
-                while _process_status(holder)[0] != b"Z" and time.monotonic() < give_up:
+                while _process_status(child)[0] != b"Z" and time.monotonic() < give_up:
                     time.sleep(0.001)
     except OSError:
         pass  # Something of it is gone already, or there is no /proc.
@@ -401,13 +407,8 @@ class _Keeper:
                     os.kill(self.task, asked_to_end)
             got = _signal.sigtimedwait(every, patience if told else min(patience, 0.2))
             number = 0 if got is None else got.si_signo
-            if _dialled and number:
-                leave_no_orphan(self.parent or os.getpid())
-                hide_memory()
-                # From here on they end with the task: the bootloader closes those that it has when it gets this.
-                _dialled.clear()
-                if self.folder is not None and self.parent is not None and not self._orphaned():
-                    os.kill(self.parent, _signal.SIGCHLD)
+            if number:
+                self._let_go()
             if number == _OUTCOME_DELIVERED:
                 self.delivered = True
             elif number not in (0, _PARENT_GONE, _RECOGNISED, _signal.SIGCHLD):
@@ -416,6 +417,8 @@ class _Keeper:
                 if number in (_signal.SIGTERM, _signal.SIGINT, _TERMINATED) and not asked_to_end:
                     asked_to_end = number if number != _TERMINATED else _signal.SIGTERM
                     remind_at, kill_at = time.monotonic() + _REMIND_AFTER, time.monotonic() + _KILL_AFTER
+        # The task may have ended before a signal was looked at.
+        self._let_go()
         if self.status is None:
             os.kill(self.task, _signal.SIGKILL)
         while self._reap() and self.status is None:
@@ -424,6 +427,19 @@ class _Keeper:
         if self.folder is not None and self._orphaned():
             _remove_tree(self.folder)
         return self._exit_code()
+
+    def _let_go(self) -> None:
+        """Close the connections once the supervisor has begun, or nothing will: from here on they end with the task."""
+        import _signal
+
+        if not _dialled:
+            return
+        leave_no_orphan(self.parent or os.getpid())
+        hide_memory()
+        _dialled.clear()
+        if self.folder is not None and self.parent is not None and not self._orphaned():
+            # The bootloader closes those that it has.
+            os.kill(self.parent, _signal.SIGCHLD)
 
     def _orphaned(self) -> bool:
         return self.parent is not None and os.getppid() != self.parent
@@ -533,9 +549,9 @@ def _child_pids(parent: int) -> list[int]:
     for name in os.listdir("/proc"):
         try:
             if name.isdigit():
-                _, owner, *rest = _process_status(int(name))
-                # That one's end is told to nobody: exit_signal in proc(5).
-                if int(owner) == parent and rest[33] != b"0":
+                status = _process_status(int(name))
+                # That one's end is told to nobody.
+                if int(status[1]) == parent and status[_EXIT_SIGNAL] != b"0":
                     found.append(int(name))
         except OSError:
             pass  # It is gone.
@@ -26265,8 +26281,14 @@ def _has_module(folder: str, name: str) -> bool:
     return os.path.isdir(path) or os.path.exists(f"{path}.py") or bool(glob.glob(f"{glob.escape(path)}.*so"))
 
 
-def _time_to_dial(path: str) -> tuple[float | None, str]:
-    """Start a bundle; return the seconds until both its connections are there, or None and what it said."""
+def _time_to_dial(
+    path: str, environment: Mapping[str, str] | None = None, look: Callable[[Any], None] | None = None
+) -> tuple[float | None, str]:
+    """Start a bundle; return the seconds until both its connections are there, or None, and how it has ended.
+
+    :param environment: of the bundle; that of this process
+    :param look: called with its process once they are there, before they are closed
+    """
     import socket
     import subprocess
 
@@ -26281,6 +26303,7 @@ def _time_to_dial(path: str) -> tuple[float | None, str]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            env=environment,
         )
         for server in servers:
             server.settimeout(0.05)
@@ -26290,22 +26313,34 @@ def _time_to_dial(path: str) -> tuple[float | None, str]:
                     break
                 except TimeoutError:
                     if process.poll() is not None:
-                        said = process.communicate()[0].decode(errors="replace").strip()
-                        return None, f"exit code {process.returncode}: {said or 'it says nothing'}"
+                        return None, _end_of(process)
                     if time.monotonic() - began > 60:
                         return None, "it does not dial back within a minute"
-        return time.monotonic() - began, ""
+        took = time.monotonic() - began
+        if look is not None:
+            look(process)
+        for each in connections:
+            each.close()
+        return took, _end_of(process)
     except OSError as error:
         return None, str(error)
     finally:
         for each in (*connections, *servers):
             each.close()
-        if process is not None:
-            try:
-                process.communicate(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
+        if process is not None and process.returncode is None:
+            _end_of(process)
+
+
+def _end_of(process: Any) -> str:
+    """Wait for the end of a bundle that nobody is connected to any more; return its exit code and what it said."""
+    import subprocess
+
+    try:
+        said, _ = process.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, _ = process.communicate()
+    return f"exit code {process.returncode}: {said.decode(errors='replace').strip() or 'it says nothing'}"
 
 
 ########################################################################################################################
@@ -26827,15 +26862,8 @@ def unpack_bundle(path: str, folder: str) -> int:
 
 _SNAPSHOT = f"{_MARK}.snapshot"
 _PAGE = 4096
-_PRIVATE, _DROPPABLE, _FIXED, _ANONYMOUS, _LOW, _NO_RESERVE, _NO_REPLACE = (
-    0x02,
-    0x08,
-    0x10,
-    0x20,
-    0x40,
-    0x4000,
-    0x100000,
-)
+_PRIVATE, _DROPPABLE, _FIXED, _ANONYMOUS = 0x02, 0x08, 0x10, 0x20
+_LOW, _NO_RESERVE, _NO_REPLACE = 0x40, 0x4000, 0x100000
 # The most that a stack without a limit is given, in bytes.
 _LARGEST_STACK = 1 << 30
 
@@ -26875,37 +26903,21 @@ def _begins_in(snapshot: str, executable: str, environment: Mapping[str, str]) -
 
 
 def _try_snapshot(snapshot: str, executable: str, environment: Mapping[str, str]) -> bool:
-    import socket
-    import subprocess
+    begun: list[bool] = []
 
-    flags, listening = [], []
-    try:
-        for name in ("comm", "logs"):
-            listening.append(socket.create_server(("127.0.0.1", 0)))
-            listening[-1].settimeout(30)
-            flags.append(f"--{name}=127.0.0.1:{listening[-1].getsockname()[1]}")
-        process = subprocess.Popen([executable, *flags], env=environment, stdin=-3, stdout=-1, stderr=-2)
-        try:
-            connected = [each.accept()[0] for each in listening]
-            give_up = time.monotonic() + 30
-            # Once the task has a process of its own, both are in the one or in the other.
-            while not any(os.getpgid(child) == child for child in _child_pids(process.pid)):
-                if process.poll() is not None or time.monotonic() > give_up:
-                    return False
-                time.sleep(0.001)
-            begun = any(os.path.realpath(snapshot) == name for *_, name in _mappings(process.pid))
-            for each in connected:
-                each.close()
-            # What the keeper says of a task that the supervisor has left.
-            return begun and b"error" not in process.communicate(timeout=30)[0] and process.returncode == 1
-        finally:
-            process.kill()
-            process.communicate()
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    finally:
-        for each in listening:
-            each.close()
+    def look(process: Any) -> None:
+        give_up = time.monotonic() + 30
+        # Once the task has a process of its own, both are in the one or in the other.
+        while not any(os.getpgid(child) == child for child in _child_pids(process.pid)):
+            if process.poll() is not None or time.monotonic() > give_up:
+                return
+            time.sleep(0.001)
+        begun.append(any(os.path.realpath(snapshot) == name for *_, name in _mappings(process.pid)))
+
+    needs_section("Doctor")
+    seconds, end = _time_to_dial(executable, environment, look)
+    # What the keeper says of a task that the supervisor has left.
+    return seconds is not None and begun == [True] and end.startswith("exit code 1:") and "error" not in end
 
 
 def take_snapshot(path: str) -> list[str]:
