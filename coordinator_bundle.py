@@ -95,12 +95,16 @@ _PARENT_GONE, _OUTCOME_DELIVERED, _TERMINATED, _RECOGNISED = 64, 63, 62, 61
 _REMIND_AFTER, _KILL_AFTER = 3.0, 4.5
 # Seconds that what a task has started has from SIGTERM to SIGKILL when the task is gone.
 _LEFTOVER_PATIENCE = 0.4
+# Seconds that a supervisor has for its first message when there is no task any more.
+_ABANDONED_START = 5.0
 # Seconds in which any bundle has extracted itself and locked its folder.
 _ABANDONED_AFTER = 600.0
 
 _keeper_pid = _bootloader_pid = 0
 # Whether this process began in a snapshot (see --unpack): what the linker has loaded before that serves nobody.
 _from_snapshot = False
+# Where the first steps of an unpacked bundle have what gives back memory that was read and not written to.
+_give_back = 0
 # Connections to the supervisor that were made before the rest of the program was loaded, by flag.
 _dialled: dict[str, Any] = {}
 # The numbers under which the bootloader leaves the connections that it has made itself, and from the last one on the
@@ -166,11 +170,29 @@ def forget_libraries() -> None:
                 # What a library begins with is only read, so that reading it once more yields the same; what it has
                 # besides may have been written to and closed to writing since. A snapshot has it all from files.
                 unchanged = access == "r-xp" or access == "r--p" and not int(offset, 16)
+                start, end = (Address(int(number, 16)) for number in span.split("-"))
                 if ".so" in path and unchanged or _from_snapshot and path.startswith("/") and access[1] != "w":
-                    start, end = (int(number, 16) for number in span.split("-"))
-                    call_libc("madvise", Address(start), Address(end - start), _MADV_DONTNEED)
+                    call_libc("madvise", start, Address(end.value - start.value), _MADV_DONTNEED)
+                elif _from_snapshot and path.startswith("/") and access == "rw-p":
+                    give_back(start, end)
     except (ImportError, OSError):
         pass
+
+
+def give_back(start: Any, end: Any) -> None:
+    """Give back what is still as in the snapshot's file: a task writes to most of it, and then has it for itself.
+
+    A signal handler in between would write to it, too, so all of them have to be blocked. For a process of one thread.
+
+    :raises ImportError, OSError: where that cannot be done.
+    """
+    import _ctypes
+
+    pages = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _ctypes.call_function(_give_back, (pages, start, end))  # type: ignore[arg-type]
+    finally:
+        os.close(pages)
 
 
 def hide_memory() -> None:
@@ -407,7 +429,7 @@ class _Keeper:
                     os.kill(self.task, asked_to_end)
             got = _signal.sigtimedwait(every, patience if told else min(patience, 0.2))
             number = 0 if got is None else got.si_signo
-            if number:
+            if number not in (0, _signal.SIGCHLD):
                 self._let_go()
             if number == _OUTCOME_DELIVERED:
                 self.delivered = True
@@ -417,6 +439,8 @@ class _Keeper:
                 if number in (_signal.SIGTERM, _signal.SIGINT, _TERMINATED) and not asked_to_end:
                     asked_to_end = number if number != _TERMINATED else _signal.SIGTERM
                     remind_at, kill_at = time.monotonic() + _REMIND_AFTER, time.monotonic() + _KILL_AFTER
+        if self.status is not None and not asked_to_end:
+            self._await_first_message(every)
         # The task may have ended before a signal was looked at.
         self._let_go()
         if self.status is None:
@@ -427,6 +451,29 @@ class _Keeper:
         if self.folder is not None and self._orphaned():
             _remove_tree(self.folder)
         return self._exit_code()
+
+    def _await_first_message(self, every: Any) -> None:
+        """Hold the connections of a task that has ended until the supervisor has sent the first message.
+
+        It is still looking for the process that has dialled, or telling Airflow that the task begins: without that,
+        Airflow learns neither that the task has begun nor how it has ended.
+        """
+        import _signal
+        import _socket
+
+        comm = _dialled.get("--comm")
+        give_up = time.monotonic() + _ABANDONED_START
+        try:
+            while comm is not None and time.monotonic() < give_up and not self._orphaned():
+                try:
+                    comm.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+                    return
+                except BlockingIOError:
+                    got = _signal.sigtimedwait(every, 0.01)
+                if got is not None and got.si_signo not in (_signal.SIGCHLD, _TERMINATED):
+                    return
+        except OSError:
+            pass
 
     def _let_go(self) -> None:
         """Close the connections once the supervisor has begun, or nothing will: from here on they end with the task."""
@@ -13467,6 +13514,8 @@ _parsing_context: list[ParsingContext] = []
 
 def get_parsing_context() -> ParsingContext:
     """Return for which task the Dag file is being imported, so that it can leave the rest out."""
+    if (wait := await_startup) is not None:
+        wait()
     return _parsing_context[-1] if _parsing_context else ParsingContext()
 
 
@@ -14948,6 +14997,11 @@ class LogChannel:
         :param fields: further keys; those that the line or the supervisor uses itself get a trailing underscore.
         """
         stamp = _timestamp(time.time() if created is None else created)
+        if (wait := await_startup) is not None:
+            try:
+                wait()
+            except BundleError:
+                pass  # Whoever logs need not care.
         parts = [
             f'{{"timestamp": "{stamp}", "level": "{level}", "event": {_json_string(_text(event))}, '
             f'"logger": {_json_string(logger)}{self._bound}'
@@ -15126,6 +15180,10 @@ class SupervisorGone(BundleError):
     """The supervisor has closed the connection, or what it sends makes no sense. Nothing can be reported any more."""
 
 
+# The kernel's numbers for the question about one socket (linux/netlink.h, linux/sock_diag.h).
+_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST = 4, 20, 1
+
+
 class Transport:
     """A byte stream to the supervisor: a connected socket, or a pair of file descriptors."""
 
@@ -15185,6 +15243,49 @@ class Transport:
             return self._socket.recv_into(buffer)
         return os.readv(self._read_fd, [buffer])
 
+    def has_data(self, wait: bool = False) -> bool:
+        """Say whether there is something to receive, or the end of the stream; leave it there.
+
+        :param wait: until there is.
+        """
+        if self._socket is None:
+            return True
+        import _socket
+
+        try:
+            self._socket.recv(1, _socket.MSG_PEEK | (0 if wait else _socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # Whoever receives will be told.
+        return True
+
+    def is_accepted(self) -> bool | None:
+        """Say whether the supervisor has accepted this connection; None: nobody can tell (sock_diag(7))."""
+        import _socket
+
+        try:
+            if self._socket.family != _socket.AF_INET:
+                return None
+            # The other end, which belongs to no file until it is accepted.
+            ends = self._socket.getpeername(), self._socket.getsockname()
+            ports = b"".join(port.to_bytes(2, "big") for _, port in ends)
+            hosts = b"".join(_socket.inet_aton(host).ljust(16, b"\0") for host, _ in ends)
+            wanted = bytes((_socket.AF_INET, _socket.IPPROTO_TCP, 0, 0)) + b"\xff" * 4
+            wanted += ports + hosts + bytes(4) + b"\xff" * 8
+            kernel = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
+            try:
+                head = (16 + len(wanted), _SOCK_DIAG_BY_FAMILY | _NLM_F_REQUEST << 16, 0, 0)
+                kernel.send(b"".join(number.to_bytes(4, sys.byteorder) for number in head) + wanted)
+                told = kernel.recv(512, _socket.MSG_DONTWAIT)
+            finally:
+                kernel.close()
+        except (AttributeError, OSError):
+            return None
+        if int.from_bytes(told[4:6], sys.byteorder) != _SOCK_DIAG_BY_FAMILY:
+            return None
+        return any(told[84:88])
+
     def acknowledge_at_once(self) -> None:
         """Keep the supervisor from holding back an answer until the one before it is acknowledged, for 40 ms (tcp(7)).
 
@@ -15231,7 +15332,7 @@ class SupervisorClient:
 
         :raises SupervisorGone: when it sends none, or another.
         """
-        body, error = self._receive(None)
+        body, error = self._exchange(lambda: self._receive(None))
         if error is not None:
             said = _shown(error.get("error"))
             raise SupervisorGone(f"the supervisor started with the error {said} instead of a task")
@@ -15287,6 +15388,8 @@ class SupervisorClient:
             raise SupervisorGone("this process was forked from the task; only the task itself talks to the supervisor")
         if bootloader_is_gone():
             raise SupervisorGone("the process that Airflow has started was killed")
+        if (wait := await_startup) is not None:
+            wait()
         with self._lock:
             self._exchanging = self._get_ident()
             try:
@@ -15381,6 +15484,8 @@ def _as_error_response(failure: dict[str, Any], body: dict[str, Any]) -> ErrorRe
 
 # What `Variable`, `Connection`, `XCom` and the rest talk to; None outside a task.
 supervisor: SupervisorClient | None = None
+# What waits for the supervisor's first message while a Dag file is imported ahead of it (`Startup`); else None.
+await_startup: Callable[[], None] | None = None
 
 
 def ask(message: Message) -> Any:
@@ -17791,15 +17896,22 @@ class Outcome:
 class TaskRunner:
     """Runs one task instance and reports its outcome."""
 
-    def __init__(self, client: SupervisorClient, details: StartupDetails) -> None:
+    def __init__(self, client: SupervisorClient, startup: Startup) -> None:
         self.client = client
-        self.details = details
+        self.startup = startup
         self.ti: RuntimeTaskInstance | None = None
         self.file: DagFile | None = None
         self.context: Any = None
         self.reporting = False
         self.reported = False
         self.terminated_at: float | None = None
+        self.handles_signals = False
+
+    @property
+    def details(self) -> StartupDetails:
+        """What the task was started with."""
+        assert isinstance(self.startup.message, StartupDetails)
+        return self.startup.message
 
     def run(self, find_task: Callable[[StartupDetails], tuple[Any, DagFile | None]]) -> int:
         """Run the task and return the exit code of the process.
@@ -17831,7 +17943,7 @@ class TaskRunner:
     def _outcome(self, find_task: Callable[[StartupDetails], tuple[Any, DagFile | None]]) -> Outcome:
         ti = self.details.ti
         try:
-            self._handle_signals()
+            self.handle_signals()
             task, self.file = find_task(self.details)
         except SupervisorGone:
             raise
@@ -17970,19 +18082,27 @@ class TaskRunner:
         ti = self.details.ti
         return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id}
 
-    def _handle_signals(self) -> None:
+    def handle_signals(self) -> None:
         """End the task on SIGTERM or SIGINT: `on_kill` first, then an exception, so that `finally` blocks run.
 
         Airflow's runner calls `on_kill` only and goes on; a bundle has five seconds until SIGKILL. A second
-        signal, which the keeper sends in good time, reports a task that has gone on without waiting for it.
+        signal, which the keeper sends in good time, reports a task that has gone on without waiting for it. Before
+        the supervisor has sent a task they do what they do to any process.
         """
+        if self.handles_signals:
+            return
+        self.handles_signals = True
         import _signal
 
         def on_signal(signum: int, frame: Any) -> None:
             log_channel.interrupt(lambda: self.client.interrupt(lambda: terminate(signum)))
 
         def terminate(signum: int) -> None:
-            if self.reporting:
+            if self.reporting or self.startup.postpones(lambda: terminate(signum)):
+                return
+            if not isinstance(self.startup.message, StartupDetails):
+                _signal.signal(signum, _signal.SIG_DFL)
+                os.kill(os.getpid(), signum)
                 return
             name = {_signal.SIGTERM: "SIGTERM", _signal.SIGINT: "SIGINT"}[signum]
             now = time.monotonic()
@@ -18426,43 +18546,159 @@ def _rendered(value: Any) -> Any:
 # --- a process under a supervisor -------------------------------------------------------------------------------------
 
 
-def serve(client: SupervisorClient, files: DagFiles) -> int:
-    """Do what the supervisor asks for with its first message; return the exit code."""
-    global supervisor
+class Startup:
+    """
+    The supervisor's first message, and what is due before anything else is logged or sent.
+
+    The supervisor sends it when Airflow's API server knows of the task. Where the Dag file can be no other, it is
+    imported meanwhile; what would show that the message is not there yet (a log record, a request, the parsing
+    context) waits for it.
+
+    :param accepted: every connection that the supervisor has to accept
+    """
+
+    def __init__(self, client: SupervisorClient, files: DagFiles, accepted: Sequence[Transport]) -> None:
+        import _thread
+
+        self.client = client
+        self.files = files
+        self.connections = accepted
+        self.message: StartupDetails | DagFileParseRequest | None = None
+        self._error: BundleError | None = None
+        self._lock = _thread.RLock()
+        self._receiving_in = 0
+        self._postponed: Callable[[], Any] | None = None
+
+    def leaves_time(self) -> bool:
+        """
+        Wait until the supervisor has accepted this process, or has sent its message; say whether that is still to come.
+
+        What a process prints before it is accepted, Airflow may drop (airflow.sdk.coordinators._subprocess).
+        """
+        while not self.connections[0].has_data():
+            accepted = [each.is_accepted() for each in self.connections]
+            if None in accepted:
+                return False
+            if all(accepted):
+                return True
+            time.sleep(0.0005)
+        return False
+
+    def import_ahead(self, load: Callable[[], DagBag]) -> tuple[DagBag | None, BaseException | None]:
+        """Import the Dag file before the message is there; return what `load` does, or raises."""
+        global await_startup, supervisor
+        await_startup, supervisor = self.wait, self.client
+        try:
+            return load(), None
+        except BaseException as error:
+            return None, error
+
+    def wait(self) -> None:
+        """
+        Receive the message, if that is still to be done, and begin.
+
+        :raises BundleError: there is none, or none that can be read
+        """
+        if os.getpid() != self.client.pid:
+            return  # A process that the Dag file has forked has no part in this.
+        with self._lock:
+            if self._receiving_in:
+                return
+            if self.message is None and self._error is None:
+                self.connections[0].has_data(wait=True)
+                self._receive()
+        if self._error is not None:
+            raise self._error
+        postponed, self._postponed = self._postponed, None
+        if postponed is not None:
+            postponed()
+
+    def postpones(self, action: Callable[[], Any]) -> bool:
+        """
+        Say whether what a signal has to do is left until the task has begun, which it may have to for that.
+
+        In the middle of receiving an exception would lose the message.
+        """
+        if self._receiving_in == self.client._get_ident():
+            self._postponed = action
+            return True
+        if self.message is None and self._error is None and self.connections[0].has_data():
+            self.wait()
+        return False
+
+    def _receive(self) -> None:
+        global await_startup, supervisor
+        self._receiving_in = self.client._get_ident()
+        try:
+            self.message = message = self.client.receive_startup()
+            hide_memory()
+            supervisor_has_begun()
+            if isinstance(message, StartupDetails):
+                supervisor = self.client
+                self._begin(message)
+            else:
+                supervisor = None
+        except BundleError as error:
+            self._error = error
+        finally:
+            await_startup = None
+            self._receiving_in = 0
+
+    def _begin(self, message: StartupDetails) -> None:
+        ti = message.ti
+        self.client.context_carrier = _trace_context(ti.context_carrier)
+        log_event("info", "::group::Pre Execute")
+        log_event("info", "Running in a bundle", **self.files.identity(), python=sys.version.split()[0])
+        log_channel.bind(
+            ti_id=ti.id,
+            dag_id=ti.dag_id,
+            task_id=ti.task_id,
+            run_id=ti.run_id,
+            try_number=ti.try_number,
+            map_index=ti.map_index,
+        )
+        _parsing_context.append(ParsingContext(ti.dag_id, ti.task_id))
+        value_types.name_class = _name_class_for(message)
+
+
+def serve(client: SupervisorClient, files: DagFiles, connections: Sequence[Transport]) -> int:
+    """
+    Do what the supervisor asks for with its first message; return the exit code.
+
+    :param connections: those to the supervisor, the one for messages first
+    """
+    startup = Startup(client, files, connections)
+    runner = TaskRunner(client, startup)
+
+    def load(dag_id: str | None) -> DagBag:
+        adopt_deployment([] if files.manifest is not None else [os.path.dirname(file.path) for file in files.files])
+        _tell_listeners("on_starting", component=TaskRunnerMarker())
+        return files.load_for(dag_id)
+
+    bag: DagBag | None = None
+    raised: BaseException | None = None
     try:
-        message = client.receive_startup()
+        if len(files.files) == 1 and startup.leaves_time():
+            runner.handle_signals()
+            bag, raised = startup.import_ahead(lambda: load(None))
+        startup.wait()
+    except AirflowTaskTerminated as error:
+        raised = error
     except BundleError as error:
         log_event("error", f"Cannot start: {error}")
         return 1
-    hide_memory()
-    supervisor_has_begun()
-    if isinstance(message, DagFileParseRequest):
-        return _answer_parse_request(client, files, message)
-    client.context_carrier = _trace_context(message.ti.context_carrier)
-    supervisor = client
-    log_event("info", "::group::Pre Execute")
-    log_event("info", "Running in a bundle", **files.identity(), python=sys.version.split()[0])
-    ti = message.ti
-    log_channel.bind(
-        ti_id=ti.id,
-        dag_id=ti.dag_id,
-        task_id=ti.task_id,
-        run_id=ti.run_id,
-        try_number=ti.try_number,
-        map_index=ti.map_index,
-    )
-    _parsing_context.append(ParsingContext(message.ti.dag_id, message.ti.task_id))
+    if isinstance(startup.message, DagFileParseRequest):
+        return _answer_parse_request(client, files, startup.message)
 
     def find_task(details: StartupDetails) -> tuple[Any, DagFile | None]:
-        adopt_deployment([] if files.manifest is not None else [os.path.dirname(file.path) for file in files.files])
-        _tell_listeners("on_starting", component=TaskRunnerMarker())
-        bag = files.load_for(details.ti.dag_id)
-        dag = bag.dags.get(details.ti.dag_id)
+        if raised is not None:
+            raise raised
+        found = bag or load(details.ti.dag_id)
+        dag = found.dags.get(details.ti.dag_id)
         task = None if dag is None else dag.task_dict.get(details.ti.task_id)
-        return task, bag.files.get(details.ti.dag_id)
+        return task, found.files.get(details.ti.dag_id)
 
-    value_types.name_class = _name_class_for(message)
-    return TaskRunner(client, message).run(find_task)
+    return runner.run(find_task)
 
 
 def _trace_context(carrier: Mapping[str, Any] | None) -> dict[str, str] | None:
@@ -18525,14 +18761,14 @@ class DagFiles:
 
         return {"bundle": self.manifest["source"], "version": VERSION, "source_sha256": contents.SOURCE_SHA256}
 
-    def load_for(self, dag_id: str) -> DagBag:
-        """Import the file that declares a Dag; all of them only where it is not known which one does.
+    def load_for(self, dag_id: str | None) -> DagBag:
+        """Import the file that declares a Dag; all of them where it is not known which one does, or which Dag it is.
 
         :raises DagFileError: when a file cannot be imported.
         """
         bag = DagBag()
         for file in self.files:
-            if file.dag_ids is None or dag_id in file.dag_ids:
+            if dag_id is None or file.dag_ids is None or dag_id in file.dag_ids:
                 bag.load(file)
         return bag
 
@@ -26701,7 +26937,7 @@ def _run_under_supervisor(parsed: Arguments, frozen: bool) -> int:
         log_channel.flush_to_stderr()
     capture_logging()
     try:
-        code = serve(client, _dag_files(parsed, frozen))
+        code = serve(client, _dag_files(parsed, frozen), transports)
     except BaseException as error:
         log_event("critical", "The bundle failed outside the task", exc_info=error)
         code = 1
@@ -26928,6 +27164,7 @@ def take_snapshot(path: str) -> list[str]:
     :return: the arguments of the process that begins there
     :raises BundleError: the kernel does not let this process be copied, or it is not as expected
     """
+    global _give_back
     import _ctypes
     import gc
 
@@ -26941,11 +27178,11 @@ def take_snapshot(path: str) -> list[str]:
         raise BundleError("something that is imported at the start runs a thread")
     if "random" in sys.modules:
         raise BundleError("something that is imported at the start imports random, whose numbers would be the same")
-    # The first steps say behind their first instruction where `checkpoint` is.
+    # The first steps say behind their first instruction where these two are.
     entry = int.from_bytes(head[24:], "little")
     with open("/proc/self/mem", "rb") as file:
         file.seek(entry + 8)
-        checkpoint = entry + int.from_bytes(file.read(8), "little")
+        checkpoint, _give_back = (entry + int.from_bytes(file.read(8), "little") for _ in range(2))
     box = call_libc("mmap", None, _PAGE, 3, _PRIVATE | _ANONYMOUS | _LOW, -1, 0)
     gc.collect()
     gc.freeze()

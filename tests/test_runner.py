@@ -12,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,15 @@ class Task:
     Fields after `finish`: `frames` (as received), `asked` (their bodies), `code`, `logs`, `text` (what it printed).
     """
 
-    def __init__(self, folder: Path, dag: str, transport: str = "socket", env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dag: str,
+        transport: str = "socket",
+        env: dict[str, str] | None = None,
+        more: Sequence[str] = (),
+    ) -> None:
+        self.folder = folder
         path = folder / "flow.py"
         path.write_text(dag)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
@@ -98,7 +106,7 @@ class Task:
         self.answers: dict[str, Any] = {}
         self.logs: list[dict[str, Any]] = []
         self.events: list[str] = []
-        command = [sys.executable, str(MODULE), str(path)]
+        command = [sys.executable, str(MODULE), str(path), *more]
         options: dict[str, Any] = {"env": environment, "stderr": subprocess.PIPE, "cwd": folder}
         self.log_socket: socket.socket | None = None
         if transport == "tcp":
@@ -395,6 +403,173 @@ def test_what_an_import_prints_and_logs_is_in_the_log_of_the_task(run: Callable[
     done = run(text, transport="tcp")
     line = done.line("while importing")
     assert (line["logger"], line["level"], line["task_id"]) == ("early", "warning", "t")
+
+
+# --- the Dag file is imported while the supervisor is still at the start of the task ---------------------------------
+
+
+def mark(name: str) -> str:
+    """A line of a Dag file that says by a file that it was reached."""
+    return f"open({name!r}, 'w').close()\n"
+
+
+def reached(task: Task, name: str) -> None:
+    """Wait until a task's process, which runs in its own folder, has reached a mark."""
+    give_up = time.monotonic() + PATIENCE
+    while not (task.folder / name).exists():
+        assert task.process.poll() is None and time.monotonic() < give_up, f"it does not get to {name!r}"
+        time.sleep(0.01)
+
+
+def is_idle(task: Task) -> bool:
+    """Say whether a process sleeps, seen ten times in a row."""
+
+    def state() -> str:
+        return Path(f"/proc/{task.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    give_up = time.monotonic() + PATIENCE
+    seen = 0
+    while seen < 10 and time.monotonic() < give_up:
+        seen = seen + 1 if state() == "S" else 0
+        time.sleep(0.01)
+    return seen == 10
+
+
+def test_a_dag_file_is_imported_before_the_first_message_is_there(tmp_path: Path) -> None:
+    task = Task(tmp_path, mark("begun") + python_task("return 1") + mark("ended"), "tcp")
+    reached(task, "ended")
+    task.send([0, startup(), None])
+    task.serve()
+    assert (task.code, task.outcome, task.pushed) == (0, SUCCESS, {"return_value": 1})
+    assert task.events[:2] == ["::group::Pre Execute", "Running in a bundle"]
+
+
+def test_nothing_is_imported_before_the_supervisor_has_accepted_both_connections(tmp_path: Path) -> None:
+    (tmp_path / "flow.py").write_text(mark("begun") + python_task("pass"))
+    with socket.create_server(("127.0.0.1", 0)) as comm, socket.create_server(("127.0.0.1", 0)) as logs:
+        flags = [f"--comm=127.0.0.1:{comm.getsockname()[1]}", f"--logs=127.0.0.1:{logs.getsockname()[1]}"]
+        process = subprocess.Popen([sys.executable, str(MODULE), "flow.py", *flags], cwd=tmp_path)
+        messages = comm.accept()[0]
+        # The process has dialled both long before it could import a file.
+        time.sleep(0.5)
+        begun = (tmp_path / "begun").exists()
+        records = logs.accept()[0]
+        give_up = time.monotonic() + PATIENCE
+        while not (tmp_path / "begun").exists() and time.monotonic() < give_up:
+            time.sleep(0.01)
+        assert (begun, (tmp_path / "begun").exists()) == (False, True)
+        messages.close()
+        assert process.wait(PATIENCE) == 1
+        assert b"closed the connection" in records.makefile("rb").read()
+        records.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("import logging; logging.getLogger('early').warning('shown')", "shown"),
+        ("import warnings; warnings.warn('shown')", "shown"),
+        ("print(Variable.get('v'))", "of v"),
+        (
+            "from airflow.sdk import get_parsing_context as context; print(context().dag_id, context().task_id)",
+            "flow t",
+        ),
+        (
+            "import threading; t = threading.Thread(target=lambda: print(Variable.get('v'))); t.start(); t.join()",
+            "of v",
+        ),
+    ],
+    ids=["log", "warning", "variable", "parsing context", "thread"],
+)
+def test_an_import_waits_where_it_would_show_that_the_first_message_is_not_there(
+    tmp_path: Path, line: str, shown: str
+) -> None:
+    text = PRELUDE + mark("begun") + line + "\n" + mark("ended") + python_task("pass")
+    task = Task(tmp_path, text, "tcp")
+    reached(task, "begun")
+    assert is_idle(task) and not (tmp_path / "ended").exists()
+    task.send([0, startup(), None])
+    task.serve({"GetVariable": {"type": "VariableResult", "key": "v", "value": "of v"}})
+    assert (task.code, task.outcome) == (0, SUCCESS)
+    assert task.events[:2] == ["::group::Pre Execute", "Running in a bundle"]
+    assert shown in task.text or task.line(shown)["task_id"] == "t"
+
+
+@pytest.mark.parametrize("line", ["1 / 0", "sys.exit(0)", "import nothing_of_that_name"])
+def test_an_import_that_fails_early_fails_or_retries_the_task(tmp_path: Path, line: str) -> None:
+    task = Task(tmp_path, PRELUDE + mark("begun") + line + "\n" + python_task("pass"), "tcp")
+    reached(task, "begun")
+    assert is_idle(task)
+    task.send([0, startup(should_retry=True), None])
+    task.serve()
+    assert (task.code, task.outcome) == (0, RETRY)
+    assert task.line("Cannot import the Dag file")["exception"]
+
+
+def test_a_process_forked_by_an_import_leaves_the_first_message_alone(tmp_path: Path) -> None:
+    fork = """
+import logging
+if not (child := os.fork()):
+    logging.getLogger("child").warning("in the child")
+    open("written", "w").close()
+    time.sleep(60)
+"""
+    text = PRELUDE + fork + mark("begun") + python_task("os.kill(child, 9); return 1")
+    task = Task(tmp_path, text, "tcp")
+    reached(task, "written")
+    reached(task, "begun")
+    task.send([0, startup(), None])
+    task.serve()
+    assert (task.code, task.outcome, task.pushed) == (0, SUCCESS, {"return_value": 1})
+    assert "in the child" in task.events
+
+
+def test_the_dag_processor_is_answered_whatever_was_imported_early(tmp_path: Path) -> None:
+    task = Task(tmp_path, python_task("pass") + mark("ended"), "tcp")
+    reached(task, "ended")
+    request = {"type": "DagFileParseRequest", "file": "/dags/flow.py", "bundle_path": "/dags", "bundle_name": "dags"}
+    task.send([0, request, None])
+    task.serve()
+    assert (task.code, task.types) == (0, ["DagFileParsingResult"])
+    assert [each["data"]["dag"]["dag_id"] for each in task.asked[0]["serialized_dags"]] == ["flow"]
+
+
+def test_of_several_dag_files_only_the_one_of_the_task_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text(mark("other") + python_task("pass").replace('"flow"', '"other"'))
+    text = mark("begun") + python_task("pass")
+    task = Task(tmp_path, text, "tcp", more=["other.py"])
+    assert is_idle(task) and not (tmp_path / "begun").exists()
+    task.send([0, startup(), None])
+    assert task.serve().outcome == SUCCESS
+    assert (tmp_path / "begun").exists()
+
+
+def test_sigterm_during_an_early_import_ends_a_process_that_has_no_task_yet(tmp_path: Path) -> None:
+    task = Task(tmp_path, "import time\n" + mark("begun") + "time.sleep(60)\n", "tcp")
+    reached(task, "begun")
+    task.process.send_signal(signal.SIGTERM)
+    assert task.finish().code == -signal.SIGTERM
+
+
+def test_sigterm_after_an_early_import_ends_a_process_that_has_no_task_yet(tmp_path: Path) -> None:
+    task = Task(tmp_path, python_task("pass") + mark("ended"), "tcp")
+    reached(task, "ended")
+    assert is_idle(task)
+    task.process.send_signal(signal.SIGTERM)
+    assert task.finish().code == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(("should_retry", "outcome"), [(True, RETRY), (False, FAILED)])
+def test_sigterm_during_an_early_import_is_reported_once_there_is_a_task(
+    tmp_path: Path, should_retry: bool, outcome: dict[str, Any]
+) -> None:
+    task = Task(tmp_path, "import time\n" + mark("begun") + "time.sleep(60)\n", "tcp")
+    reached(task, "begun")
+    task.send([0, startup(should_retry=should_retry), None])
+    task.process.send_signal(signal.SIGTERM)
+    task.serve()
+    assert (task.code, task.outcome) == (0, outcome)
+    assert "Received SIGTERM. Terminating the task" in task.events
 
 
 # --- how a task ends --------------------------------------------------------------------------------------------------

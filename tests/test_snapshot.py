@@ -135,6 +135,28 @@ def test_nothing_is_open_that_is_not_without(own: Unpacked, folder: Path) -> Non
     assert len(before["descriptors"]) <= len(after["descriptors"])
 
 
+def held(pid: int) -> int:
+    """How much of the snapshot's memory that can be written to a process holds, in KiB."""
+    found, counts = 0, False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        name, *values = line.split()
+        if not name.endswith(":"):
+            counts = values[0] == "rw-p" and line.endswith(SNAPSHOT)
+        elif name == "Rss:" and counts:
+            found += int(values[0])
+    return found
+
+
+def test_the_process_that_waits_for_the_task_gives_back_what_it_has_only_read(unpacked: Unpacked, folder: Path) -> None:
+    run = Run(unpacked.path, "told", folder)
+    try:
+        run.accept()
+        (task,) = survival.eventually(lambda: survival.children(run.process.pid))
+        survival.eventually(lambda: 0 < held(run.process.pid) < 0.8 * held(task))
+    finally:
+        run.close()
+
+
 def test_two_that_unpack_have_different_hash_seeds(unpacked: Unpacked, own: Unpacked, folder: Path) -> None:
     assert unpacked.told(folder, True)[1]["hashes"] != own.told(folder, True)[1]["hashes"]
 

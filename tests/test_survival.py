@@ -177,6 +177,22 @@ def test_an_end_of_its_own_is_told_truly(
     check_nothing_left(folder)
 
 
+@pytest.mark.parametrize("form", ["bundle", "unpacked"])
+def test_an_end_at_the_import_waits_for_a_supervisor_that_is_still_at_the_start(
+    request: pytest.FixtureRequest, form: str, folder: Path
+) -> None:
+    with running(request.getfixturevalue(form), "talks", folder, env={"LEAVE_AT_IMPORT": "1"}) as run:
+        run.accept()
+        eventually(lambda: (folder / "leaving").exists())
+        time.sleep(0.5)
+        assert run.process.poll() is None
+        run.start().serve()
+        assert (run.code, run.outcomes) == (1, []), run.everything()
+        assert "exit code 0, its outcome not reported" in run.text
+    (folder / "leaving").unlink()
+    check_nothing_left(folder)
+
+
 @pytest.fixture
 def container() -> Iterator[Path]:
     """A control group with 64 MiB of memory: the file that process ids are written to."""
@@ -717,6 +733,19 @@ def test_only_what_is_ours_and_dead_is_swept(bundle: Path, folder: Path) -> None
 
 
 # --- under Airflow's own supervisor -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["bundle", "unpacked"])
+def test_the_api_is_told_of_an_end_at_the_import(
+    run: Callable[..., Any], request: pytest.FixtureRequest, form: str, folder: Path
+) -> None:
+    bundle = request.getfixturevalue(form)
+    for _ in range(5):
+        env = {"TMPDIR": str(folder), "LEAVE_AT_IMPORT": "1"}
+        done = run("survival.py", "survival", "talks", bundle=bundle, env=env)
+        assert (done.exit_code, done.state, done.final_state) == (1, "failed", "failed"), done
+    (folder / "leaving").unlink()
+    check_nothing_left(folder)
 
 
 @pytest.mark.parametrize("retries", [0, 1])

@@ -34,6 +34,10 @@ if os.environ.get("SLEEP_AT_IMPORT") and "unusual" in __name__:
     with open(os.path.join(os.environ["TMPDIR"], "importing"), "w"):
         time.sleep(600)
 
+if os.environ.get("LEAVE_AT_IMPORT") and "unusual" in __name__:
+    open(os.path.join(os.environ["TMPDIR"], "leaving"), "w").close()
+    os._exit(0)
+
 
 # --- by itself
 
