@@ -183,12 +183,13 @@ def give_back(start: Any, end: Any) -> None:
     """Give back what is still as in the snapshot's file: a task writes to most of it, and then has it for itself.
 
     A signal handler in between would write to it, too, so all of them have to be blocked. For a process of one thread.
-
-    :raises ImportError, OSError: where that cannot be done.
     """
     import _ctypes
 
-    pages = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pages = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return  # A kernel that does not tell.
     try:
         _ctypes.call_function(_give_back, (pages, start, end))  # type: ignore[arg-type]
     finally:
@@ -455,8 +456,8 @@ class _Keeper:
     def _await_first_message(self, every: Any) -> None:
         """Hold the connections of a task that has ended until the supervisor has sent the first message.
 
-        It is still looking for the process that has dialled, or telling Airflow that the task begins: without that,
-        Airflow learns neither that the task has begun nor how it has ended.
+        While it is still looking for the process that has dialled, it would take the end of it for a start that has
+        failed, and tell Airflow nothing of the task.
         """
         import _signal
         import _socket
@@ -5815,17 +5816,17 @@ class MappedTaskGroup(TaskGroup):
         return (operator for operator, _ in XComArg.iter_xcom_references(self._expand_input))
 
 
+def _without_number(id_: str) -> tuple[str, int]:
+    """Split an id that was numbered because it was taken: `extract__2` into `extract` and 2; 0 for one without."""
+    stem, _, number = id_.rpartition("__")
+    return (stem, int(number)) if stem and number.isdecimal() else (id_, 0)
+
+
 def _next_free_id(id_: str, used: Iterable[str | None], taken: str | None) -> str:
     """Number an id that is taken: `extract` becomes `extract__1`, then `extract__2`."""
-    stem, _, number = id_.rpartition("__")
-    core = stem if stem and number.isdigit() else id_
-    prefix_stem, _, prefix_number = str(taken).rpartition("__")
-    prefix = prefix_stem if prefix_stem and prefix_number.isdigit() else str(taken)
-    numbers = [0]
-    for each in used:
-        if each and each.startswith(f"{prefix}__") and each[len(prefix) + 2 :].isdigit():
-            numbers.append(int(each[len(prefix) + 2 :]))
-    return f"{core}__{max(numbers) + 1}"
+    prefix = _without_number(str(taken))[0]
+    highest = max((number for stem, number in map(_without_number, filter(None, used)) if stem == prefix), default=0)
+    return f"{_without_number(id_)[0]}__{highest + 1}"
 
 
 # --- where a declaration stands: the current Dag, group, setup --------------------------------------------------------
@@ -7096,7 +7097,8 @@ def get_unique_task_id(task_id: str, dag: DAG | None = None, task_group: TaskGro
     full_id = group.child_id(task_id) if group is not None else task_id
     if full_id not in dag.task_dict:
         return task_id
-    return _next_free_id(task_id, dag.task_dict, full_id)
+    highest = dag._highest_number(_without_number(full_id)[0])
+    return f"{_without_number(task_id)[0]}__{highest + 1}"
 
 
 class DecoratedOperator(BaseOperator):
@@ -7577,6 +7579,9 @@ class DAG:
         self.disable_bundle_versioning = disable_bundle_versioning
         self.rerun_with_latest_version = rerun_with_latest_version
         self.task_dict: dict[str, Any] = {}
+        # The highest number of task ids by what is before it, and of how many tasks.
+        self._numbers: dict[str, int] = {}
+        self._numbered = 0
         self.task_group = TaskGroup(None, dag=self)
         self.edge_info: dict[str, dict[str, Any]] = {}
         self._mapped_nodes: list[Any] = []
@@ -7697,6 +7702,19 @@ class DAG:
         self.task_group.used_group_ids.add(task_id)
         if self.fail_fast and task.trigger_rule not in (TriggerRule.ALL_SUCCESS, TriggerRule.ALL_DONE_SETUP_SUCCESS):
             raise FailFastDagInvalidTriggerRule()
+
+    def _highest_number(self, prefix: str) -> int:
+        """Return 2 for `extract` where there is `extract__2`; 0 without any."""
+        if len(self.task_dict) < self._numbered:
+            self._numbers.clear()
+            self._numbered = 0
+        # Of a thousand calls of one function, each asks.
+        for task_id, _ in zip(reversed(self.task_dict), range(len(self.task_dict) - self._numbered)):
+            stem, number = _without_number(task_id)
+            if number > self._numbers.get(stem, 0):
+                self._numbers[stem] = number
+        self._numbered = len(self.task_dict)
+        return self._numbers.get(prefix, 0)
 
     def add_tasks(self, tasks: Iterable[Any]) -> None:
         for each in tasks:
@@ -13547,6 +13565,10 @@ class DagFile:
         path = os.path.abspath(path)
         return cls(os.path.basename(path), path, dag_module_name(path, path))
 
+    def declares(self, dag_id: str) -> bool:
+        """Say whether a Dag may be in this file."""
+        return self.dag_ids is None or dag_id in self.dag_ids
+
     def read(self) -> bytes:
         """Return the source.
 
@@ -14996,12 +15018,13 @@ class LogChannel:
         :param created: seconds since the epoch; now when None.
         :param fields: further keys; those that the line or the supervisor uses itself get a trailing underscore.
         """
-        stamp = _timestamp(time.time() if created is None else created)
         if (wait := await_startup) is not None:
+            created = None  # Airflow sorts by it, and the lines that open a task's log come first.
             try:
                 wait()
             except BundleError:
                 pass  # Whoever logs need not care.
+        stamp = _timestamp(time.time() if created is None else created)
         parts = [
             f'{{"timestamp": "{stamp}", "level": "{level}", "event": {_json_string(_text(event))}, '
             f'"logger": {_json_string(logger)}{self._bound}'
@@ -15180,8 +15203,8 @@ class SupervisorGone(BundleError):
     """The supervisor has closed the connection, or what it sends makes no sense. Nothing can be reported any more."""
 
 
-# The kernel's numbers for the question about one socket (linux/netlink.h, linux/sock_diag.h).
-_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST = 4, 20, 1
+# The kernel's numbers for the question about one socket (linux/netlink.h, linux/sock_diag.h, linux/tcp_states.h).
+_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, _TCP_LISTEN = 4, 20, 1, 10
 
 
 class Transport:
@@ -15284,7 +15307,8 @@ class Transport:
             return None
         if int.from_bytes(told[4:6], sys.byteorder) != _SOCK_DIAG_BY_FAMILY:
             return None
-        return any(told[84:88])
+        # Where the connection is not known, it tells of the socket that listens there.
+        return None if told[17] == _TCP_LISTEN else any(told[84:88])
 
     def acknowledge_at_once(self) -> None:
         """Keep the supervisor from holding back an answer until the one before it is acknowledged, for 40 ms (tcp(7)).
@@ -15320,10 +15344,14 @@ class SupervisorClient:
         self._get_ident = _thread.get_ident
         self._exchanging = 0
         self._interrupt: Callable[[], Any] | None = None
+        # The thread that does what is not to be interrupted either.
+        self.held_by = 0
         self._next_id = 0
         # What was sent by `send_ahead` and is not answered yet, by id, and the first of them that was refused.
         self._ahead: dict[int, dict[str, Any]] = {}
         self._refused: AirflowRuntimeError | None = None
+        # What the supervisor starts with, once it has been received.
+        self.first: tuple[dict[str, Any] | None, dict[str, Any] | None] | None = None
         self.pid = os.getpid()
         self.context_carrier: dict[str, str] | None = None
 
@@ -15332,7 +15360,10 @@ class SupervisorClient:
 
         :raises SupervisorGone: when it sends none, or another.
         """
-        body, error = self._exchange(lambda: self._receive(None))
+        if self.first is None:
+            self._exchange(self._receive_first)
+        assert self.first is not None
+        body, error = self.first
         if error is not None:
             said = _shown(error.get("error"))
             raise SupervisorGone(f"the supervisor started with the error {said} instead of a task")
@@ -15343,6 +15374,10 @@ class SupervisorClient:
                 "was expected; does its version fit this bundle's schema " + SCHEMA_VERSION + "?"
             )
         return message
+
+    def _receive_first(self) -> None:
+        # Kept here, because what a signal raises comes before the caller has it.
+        self.first = self._receive(None)
 
     def send(self, msg: Message) -> Message | None:
         """Send a request and return the answer; None when it has no content.
@@ -15396,7 +15431,7 @@ class SupervisorClient:
                 result = action()
             finally:
                 self._exchanging = 0
-                interrupt, self._interrupt = self._interrupt, None
+                interrupt = self.take_interrupt()
         if interrupt is not None:
             interrupt()
         return result
@@ -15418,10 +15453,17 @@ class SupervisorClient:
 
         An exception between two reads would lose bytes that have arrived, and every later answer with them.
         """
-        if self._exchanging == self._get_ident():
+        if self._get_ident() in (self._exchanging, self.held_by):
             self._interrupt = action
         else:
             action()
+
+    def take_interrupt(self) -> Callable[[], Any] | None:
+        """Return what is to be called now, once."""
+        if self.held_by == self._get_ident():
+            return None
+        interrupt, self._interrupt = self._interrupt, None
+        return interrupt
 
     async def asend(self, msg: Message) -> Message | None:
         """Send a request without holding up the event loop."""
@@ -15493,6 +15535,8 @@ def ask(message: Message) -> Any:
 
     :raises BundleError: outside a task.
     """
+    if (wait := await_startup) is not None:
+        wait()
     if supervisor is None:
         raise BundleError(
             f"{type(message).__name__} needs Airflow's supervisor, and nothing is running under one here: "
@@ -18087,7 +18131,7 @@ class TaskRunner:
 
         Airflow's runner calls `on_kill` only and goes on; a bundle has five seconds until SIGKILL. A second
         signal, which the keeper sends in good time, reports a task that has gone on without waiting for it. Before
-        the supervisor has sent a task they do what they do to any process.
+        the supervisor has sent a task, the signal ends the process, once the import of the Dag file has cleaned up.
         """
         if self.handles_signals:
             return
@@ -18095,31 +18139,7 @@ class TaskRunner:
         import _signal
 
         def on_signal(signum: int, frame: Any) -> None:
-            log_channel.interrupt(lambda: self.client.interrupt(lambda: terminate(signum)))
-
-        def terminate(signum: int) -> None:
-            if self.reporting or self.startup.postpones(lambda: terminate(signum)):
-                return
-            if not isinstance(self.startup.message, StartupDetails):
-                _signal.signal(signum, _signal.SIG_DFL)
-                os.kill(os.getpid(), signum)
-                return
-            name = {_signal.SIGTERM: "SIGTERM", _signal.SIGINT: "SIGINT"}[signum]
-            now = time.monotonic()
-            if self.terminated_at is not None:
-                # A terminal sends one signal several times.
-                if now - self.terminated_at > 1:
-                    self._give_up(name)
-                return
-            self.terminated_at = now
-            termination_began()
-            log_event("error", f"Received {name}. Terminating the task")
-            if self.ti is not None and not self.reported:
-                try:
-                    self.ti.task.on_kill()
-                except Exception as error:
-                    log_event("error", "on_kill failed", exc_info=error)
-            raise AirflowTaskTerminated(f"Task received {name} signal")
+            log_channel.interrupt(lambda: self.client.interrupt(lambda: self.terminate(signum)))
 
         ours = {_signal.SIGTERM: _signal.SIG_DFL, _signal.SIGINT: _signal.default_int_handler}
         masks: dict[int, Any] = {}
@@ -18135,6 +18155,8 @@ class TaskRunner:
             for number, default in ours.items():
                 if _signal.getsignal(number) is on_signal:
                     _signal.signal(number, default)
+            if await_startup is not None:
+                hide_memory()
             release()
 
         try:
@@ -18143,6 +18165,43 @@ class TaskRunner:
         except ValueError:
             return  # Not in the main thread, where tests may run a task.
         os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_child)
+
+    def terminate(self, signum: int) -> None:
+        """Do what a signal asks for, in its handler or as soon as that can be done.
+
+        :raises AirflowTaskTerminated: when the task ends by this.
+        """
+        if self.reporting:
+            return
+        import _signal
+
+        self.startup.wait_if_come()
+
+        name = {_signal.SIGTERM: "SIGTERM", _signal.SIGINT: "SIGINT"}[signum]
+        now = time.monotonic()
+        # A terminal sends one signal several times.
+        again = self.terminated_at is not None and now - self.terminated_at > 1
+        has_begun = isinstance(self.startup.message, StartupDetails)
+        if not has_begun and (again or not self.startup.importing):
+            _signal.signal(signum, _signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+            return
+        if self.terminated_at is not None:
+            if again:
+                self._give_up(name)
+            return
+        self.terminated_at = now
+        termination_began()
+        if has_begun:
+            log_event("error", f"Received {name}. Terminating the task")
+        else:
+            self.startup.ended_by = signum
+        if self.ti is not None and not self.reported:
+            try:
+                self.ti.task.on_kill()
+            except Exception as error:
+                log_event("error", "on_kill failed", exc_info=error)
+        raise AirflowTaskTerminated(f"Task received {name} signal")
 
     def _give_up(self, name: str) -> NoReturn:
         """Report a task that goes on after a signal, and end the process."""
@@ -18566,8 +18625,9 @@ class Startup:
         self.message: StartupDetails | DagFileParseRequest | None = None
         self._error: BundleError | None = None
         self._lock = _thread.RLock()
-        self._receiving_in = 0
-        self._postponed: Callable[[], Any] | None = None
+        self.importing = False
+        # The signal that has ended the import.
+        self.ended_by = 0
 
     def leaves_time(self) -> bool:
         """
@@ -18588,10 +18648,13 @@ class Startup:
         """Import the Dag file before the message is there; return what `load` does, or raises."""
         global await_startup, supervisor
         await_startup, supervisor = self.wait, self.client
+        self.importing = True
         try:
             return load(), None
         except BaseException as error:
             return None, error
+        finally:
+            self.importing = False
 
     def wait(self) -> None:
         """
@@ -18601,34 +18664,31 @@ class Startup:
         """
         if os.getpid() != self.client.pid:
             return  # A process that the Dag file has forked has no part in this.
+        interrupt = None
         with self._lock:
-            if self._receiving_in:
+            if self.client.held_by:
                 return
-            if self.message is None and self._error is None:
-                self.connections[0].has_data(wait=True)
+            if not self._is_over():
+                if self.client.first is None:
+                    self.connections[0].has_data(wait=True)
                 self._receive()
+                interrupt = self.client.take_interrupt()
         if self._error is not None:
             raise self._error
-        postponed, self._postponed = self._postponed, None
-        if postponed is not None:
-            postponed()
+        if interrupt is not None:
+            interrupt()
 
-    def postpones(self, action: Callable[[], Any]) -> bool:
-        """
-        Say whether what a signal has to do is left until the task has begun, which it may have to for that.
-
-        In the middle of receiving an exception would lose the message.
-        """
-        if self._receiving_in == self.client._get_ident():
-            self._postponed = action
-            return True
-        if self.message is None and self._error is None and self.connections[0].has_data():
+    def wait_if_come(self) -> None:
+        """As `wait`, if that waits for nothing but another thread."""
+        if not self._is_over() and (self.client.held_by or self.client.first or self.connections[0].has_data()):
             self.wait()
-        return False
+
+    def _is_over(self) -> bool:
+        return self.message is not None or self._error is not None
 
     def _receive(self) -> None:
         global await_startup, supervisor
-        self._receiving_in = self.client._get_ident()
+        self.client.held_by = self.client._get_ident()
         try:
             self.message = message = self.client.receive_startup()
             hide_memory()
@@ -18641,8 +18701,9 @@ class Startup:
         except BundleError as error:
             self._error = error
         finally:
-            await_startup = None
-            self._receiving_in = 0
+            if self._is_over():
+                await_startup = None
+            self.client.held_by = 0
 
     def _begin(self, message: StartupDetails) -> None:
         ti = message.ti
@@ -18681,6 +18742,9 @@ def serve(client: SupervisorClient, files: DagFiles, connections: Sequence[Trans
         if len(files.files) == 1 and startup.leaves_time():
             runner.handle_signals()
             bag, raised = startup.import_ahead(lambda: load(None))
+            if startup.ended_by:
+                runner.terminated_at = None
+                runner.terminate(startup.ended_by)
         startup.wait()
     except AirflowTaskTerminated as error:
         raised = error
@@ -18689,14 +18753,21 @@ def serve(client: SupervisorClient, files: DagFiles, connections: Sequence[Trans
         return 1
     if isinstance(startup.message, DagFileParseRequest):
         return _answer_parse_request(client, files, startup.message)
+    if startup.message is None:
+        return 1  # A process that the import has forked, and that has come back from it.
 
     def find_task(details: StartupDetails) -> tuple[Any, DagFile | None]:
-        if raised is not None:
+        dag_id = details.ti.dag_id
+        declares = len(files.files) == 1 and files.files[0].declares(dag_id)
+        if raised is not None and (declares or isinstance(raised, AirflowTaskTerminated)):
             raise raised
-        found = bag or load(details.ti.dag_id)
-        dag = found.dags.get(details.ti.dag_id)
+        if bag is None and raised is None:
+            found = load(dag_id)
+        else:
+            found = bag if bag is not None and declares else DagBag()
+        dag = found.dags.get(dag_id)
         task = None if dag is None else dag.task_dict.get(details.ti.task_id)
-        return task, found.files.get(details.ti.dag_id)
+        return task, found.files.get(dag_id)
 
     return runner.run(find_task)
 
@@ -18768,7 +18839,7 @@ class DagFiles:
         """
         bag = DagBag()
         for file in self.files:
-            if dag_id is None or file.dag_ids is None or dag_id in file.dag_ids:
+            if dag_id is None or file.declares(dag_id):
                 bag.load(file)
         return bag
 
@@ -21327,12 +21398,12 @@ _no_interval _one_of _optional_map _or_null _pack _pack_unusual _parse_retries _
 _read_dataframe _read_date _read_datetime _read_decimal _read_exception _read_foreign _read_markdown _read_numpy
 _read_relativedelta _read_timedelta _read_timezone _read_uuid _read_value _read_value_dict _read_value_items
 _refuse_extension _register_record _rendered _run_under_supervisor _shown_field _sort_out_the_rest _split
-_tell_listeners _text _timestamp _trace_context _write_collection _write_dataframe _write_date _write_datetime
-_write_decimal _write_numpy_bool _write_numpy_float _write_numpy_int _write_timedelta _write_timezone _write_uuid
-_write_value _write_value_dict _write_value_list adopt_deployment airflow_name ask ask_or_raise attach_logging
-attach_warnings call_with_outlets capture_logging check_drift check_impersonation context_to_airflow_vars convert_to_utc
-dag decode_message decode_response deserialize_value determine_kwargs encode_request explain_unsendable family
-frozen_dag_code get_current_context get_unique_task_id global_value has_global is_arg_set is_async_callable
+_tell_listeners _text _timestamp _trace_context _without_number _write_collection _write_dataframe _write_date
+_write_datetime _write_decimal _write_numpy_bool _write_numpy_float _write_numpy_int _write_timedelta _write_timezone
+_write_uuid _write_value _write_value_dict _write_value_list adopt_deployment airflow_name ask ask_or_raise
+attach_logging attach_warnings call_with_outlets capture_logging check_drift check_impersonation context_to_airflow_vars
+convert_to_utc dag decode_message decode_response deserialize_value determine_kwargs encode_request explain_unsendable
+family frozen_dag_code get_current_context get_unique_task_id global_value has_global is_arg_set is_async_callable
 is_definition log_event log_json main parse_address placeholder_tasks prepare_frozen_imports process_params redact
 register_value_type rendered_fields restore_environment serialize_value serve should_hide_value_for_key
 task_decorator_factory timezone_from_data utcnow validate_key

@@ -492,6 +492,8 @@ def test_an_import_waits_where_it_would_show_that_the_first_message_is_not_there
     task.serve({"GetVariable": {"type": "VariableResult", "key": "v", "value": "of v"}})
     assert (task.code, task.outcome) == (0, SUCCESS)
     assert task.events[:2] == ["::group::Pre Execute", "Running in a bundle"]
+    stamps = [line["timestamp"] for line in task.logs]
+    assert stamps == sorted(stamps)
     assert shown in task.text or task.line(shown)["task_id"] == "t"
 
 
@@ -544,11 +546,56 @@ def test_of_several_dag_files_only_the_one_of_the_task_is_imported(tmp_path: Pat
     assert (tmp_path / "begun").exists()
 
 
-def test_sigterm_during_an_early_import_ends_a_process_that_has_no_task_yet(tmp_path: Path) -> None:
-    task = Task(tmp_path, "import time\n" + mark("begun") + "time.sleep(60)\n", "tcp")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_an_early_import_ends_a_process_that_has_no_task_yet(tmp_path: Path, number: int) -> None:
+    text = f"import time\ntry:\n    {mark('begun')}    time.sleep(60)\nfinally:\n    {mark('cleaned')}"
+    task = Task(tmp_path, text, "tcp")
+    reached(task, "begun")
+    task.process.send_signal(number)
+    assert task.finish().code == -number
+    assert (tmp_path / "cleaned").exists()
+
+
+def test_sigterm_during_an_early_import_is_reported_if_there_is_a_task_once_it_has_cleaned_up(tmp_path: Path) -> None:
+    text = f"import time\ntry:\n    {mark('begun')}    time.sleep(60)\nfinally:\n    {mark('cleaning')}"
+    task = Task(tmp_path, text + "    time.sleep(0.5)\n", "tcp")
     reached(task, "begun")
     task.process.send_signal(signal.SIGTERM)
-    assert task.finish().code == -signal.SIGTERM
+    reached(task, "cleaning")
+    task.send([0, startup(should_retry=True), None])
+    task.serve()
+    assert (task.code, task.outcome) == (0, RETRY)
+
+
+def test_a_timeout_of_an_early_import_costs_neither_the_first_message_nor_the_task(tmp_path: Path) -> None:
+    text = f"""
+from airflow.sdk.execution_time.timeout import timeout
+try:
+    with timeout(1):
+        {mark("begun")}
+        Variable.get("v")
+except AirflowTaskTimeout:
+    print("timed out")
+"""
+    task = Task(tmp_path, PRELUDE + text + python_task("return 1"), "tcp")
+    reached(task, "begun")
+    message = pack([0, startup(), None])
+    task.send_bytes(message[:100])
+    time.sleep(1.5)
+    task.send_bytes(message[100:])
+    task.serve()
+    assert (task.code, task.outcome, task.pushed) == (0, SUCCESS, {"return_value": 1})
+    assert "timed out" in task.text
+    assert task.events[:2] == ["::group::Pre Execute", "Running in a bundle"]
+
+
+def test_a_process_forked_by_an_import_that_comes_back_from_it_does_nothing(tmp_path: Path) -> None:
+    text = PRELUDE + "child = os.fork()\n" + python_task("return os.waitpid(child, 0)[1] >> 8")
+    task = Task(tmp_path, text + mark("ended"), "tcp")
+    reached(task, "ended")
+    task.send([0, startup(), None])
+    task.serve()
+    assert (task.code, task.outcome, task.pushed) == (0, SUCCESS, {"return_value": 1})
 
 
 def test_sigterm_after_an_early_import_ends_a_process_that_has_no_task_yet(tmp_path: Path) -> None:
