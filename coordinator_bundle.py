@@ -18635,13 +18635,20 @@ class Startup:
 
         What a process prints before it is accepted, Airflow may drop (airflow.sdk.coordinators._subprocess).
         """
+        waiting = list(self.connections)
+        pause = 0.0005
         while not self.connections[0].has_data():
-            accepted = [each.is_accepted() for each in self.connections]
-            if None in accepted:
+            accepted = waiting[0].is_accepted()
+            if accepted is None:
                 return False
-            if all(accepted):
+            if not accepted:
+                time.sleep(pause)
+                # Where many start at once, the supervisors need the processor.
+                pause = min(pause * 1.25, 0.05)
+                continue
+            del waiting[0]
+            if not waiting:
                 return True
-            time.sleep(0.0005)
         return False
 
     def import_ahead(self, load: Callable[[], DagBag]) -> tuple[DagBag | None, BaseException | None]:
