@@ -164,34 +164,38 @@ def forget_libraries() -> None:
     """Give back what libraries were read for until here, a fifth of what the keeper would hold."""
     try:
         Address = address_type()
+        writable = []
         with open("/proc/self/maps") as maps:
             for line in maps:
                 span, access, offset, *_, path = line.split(None, 5)
                 # What a library begins with is only read, so that reading it once more yields the same; what it has
                 # besides may have been written to and closed to writing since. A snapshot has it all from files.
                 unchanged = access == "r-xp" or access == "r--p" and not int(offset, 16)
-                start, end = (Address(int(number, 16)) for number in span.split("-"))
                 if ".so" in path and unchanged or _from_snapshot and path.startswith("/") and access[1] != "w":
-                    call_libc("madvise", start, Address(end.value - start.value), _MADV_DONTNEED)
+                    start, end = (int(number, 16) for number in span.split("-"))
+                    call_libc("madvise", Address(start), Address(end - start), _MADV_DONTNEED)
                 elif _from_snapshot and path.startswith("/") and access == "rw-p":
-                    give_back(start, end)
+                    writable.append([Address(int(number, 16)) for number in span.split("-")])
+        if writable:
+            give_back(writable)
     except (ImportError, OSError):
         pass
 
 
-def give_back(start: Any, end: Any) -> None:
+def give_back(spans: Iterable[Any]) -> None:
     """Give back what is still as in the snapshot's file: a task writes to most of it, and then has it for itself.
 
     A signal handler in between would write to it, too, so all of them have to be blocked. For a process of one thread.
+
+    :param spans: where the memory begins and ends, as addresses
+    :raises ImportError, OSError: where that cannot be done
     """
     import _ctypes
 
+    pages = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        pages = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return  # A kernel that does not tell.
-    try:
-        _ctypes.call_function(_give_back, (pages, start, end))  # type: ignore[arg-type]
+        for start, end in spans:
+            _ctypes.call_function(_give_back, (pages, start, end))  # type: ignore[arg-type]
     finally:
         os.close(pages)
 
@@ -280,6 +284,22 @@ def leave_no_orphan(parent: int) -> None:
                     time.sleep(0.001)
     except OSError:
         pass  # Something of it is gone already, or there is no /proc.
+
+
+def has_data(sock: Any, wait: bool = False) -> bool:
+    """Say whether a socket has something to receive, or the end of the stream; leave it there.
+
+    :param wait: until there is.
+    """
+    import _socket
+
+    try:
+        sock.recv(1, _socket.MSG_PEEK | (0 if wait else _socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # Whoever receives will be told.
+    return True
 
 
 def _connected(descriptor: int, port: int) -> Any:
@@ -460,21 +480,13 @@ class _Keeper:
         failed, and tell Airflow nothing of the task.
         """
         import _signal
-        import _socket
 
         comm = _dialled.get("--comm")
         give_up = time.monotonic() + _ABANDONED_START
-        try:
-            while comm is not None and time.monotonic() < give_up and not self._orphaned():
-                try:
-                    comm.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
-                    return
-                except BlockingIOError:
-                    got = _signal.sigtimedwait(every, 0.01)
-                if got is not None and got.si_signo not in (_signal.SIGCHLD, _TERMINATED):
-                    return
-        except OSError:
-            pass
+        while comm is not None and not has_data(comm) and time.monotonic() < give_up and not self._orphaned():
+            got = _signal.sigtimedwait(every, 0.01)
+            if got is not None and got.si_signo not in (_signal.SIGCHLD, _TERMINATED):
+                return
 
     def _let_go(self) -> None:
         """Close the connections once the supervisor has begun, or nothing will: from here on they end with the task."""
@@ -15271,17 +15283,7 @@ class Transport:
 
         :param wait: until there is.
         """
-        if self._socket is None:
-            return True
-        import _socket
-
-        try:
-            self._socket.recv(1, _socket.MSG_PEEK | (0 if wait else _socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass  # Whoever receives will be told.
-        return True
+        return self._socket is None or has_data(self._socket, wait)
 
     def is_accepted(self) -> bool | None:
         """Say whether the supervisor has accepted this connection; None: nobody can tell (sock_diag(7))."""
@@ -18176,7 +18178,6 @@ class TaskRunner:
         import _signal
 
         self.startup.wait_if_come()
-
         name = {_signal.SIGTERM: "SIGTERM", _signal.SIGINT: "SIGINT"}[signum]
         now = time.monotonic()
         # A terminal sends one signal several times.
@@ -18613,15 +18614,15 @@ class Startup:
     imported meanwhile; what would show that the message is not there yet (a log record, a request, the parsing
     context) waits for it.
 
-    :param accepted: every connection that the supervisor has to accept
+    :param connections: those that the supervisor has to accept, the one for messages first
     """
 
-    def __init__(self, client: SupervisorClient, files: DagFiles, accepted: Sequence[Transport]) -> None:
+    def __init__(self, client: SupervisorClient, files: DagFiles, connections: Sequence[Transport]) -> None:
         import _thread
 
         self.client = client
         self.files = files
-        self.connections = accepted
+        self.connections = connections
         self.message: StartupDetails | DagFileParseRequest | None = None
         self._error: BundleError | None = None
         self._lock = _thread.RLock()
