@@ -32,7 +32,8 @@ install:  ## Freeze and put where Airflow looks: make install BUNDLES=folder DAG
 	@$(MODULE) 'import coordinator_bundle as b; raise SystemExit(b.install_main())'
 
 test: $(call rule,$(TEST_ENV))/complete  ## Run the tests: make test [TESTS=tests/test_framing.py] [ARGS="-x -k word"]
-	@cd '$(HERE)' && PYTHON='$(PYTHON)' '$(TEST_ENV)/bin/python' -m pytest -q $(TESTS) $(ARGS)
+	@cd '$(HERE)' && PYTHON='$(PYTHON)' '$(TEST_ENV)/bin/python' -m pytest -q -n logical --maxprocesses 4 \
+	--dist loadfile $(TESTS) $(ARGS)
 
 test-e2e: $(call rule,$(TEST_ENV))/complete  ## Run a whole Airflow with a Dag beside its frozen copy
 	@cd '$(HERE)' && PYTHON='$(PYTHON)' '$(TEST_ENV)/bin/python' -m pytest -q -m e2e tests $(ARGS)

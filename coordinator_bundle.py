@@ -738,8 +738,10 @@ HEADER_LENGTH = 4
 # Receiving: what is read ahead while no payload is under way, and how far a payload's buffer may run ahead of it.
 READ_AHEAD = 32 * 1024
 GROWTH_LIMIT = 1024 * 1024
-# Sending: a longer payload is packed a second time, behind its length, because copying it would hold it twice.
+# Sending: a longer payload goes in parts, because putting it together would hold it twice; and how much of a long text
+# is made ready at a time, little enough to stay in a processor's cache.
 COPY_LIMIT = 256 * 1024
+TEXT_PART = 64 * 1024
 
 
 class FrameError(BundleError):
@@ -897,11 +899,12 @@ class FrameReader:
 
 def encode_request(
     id: int, body: dict[str, Any] | None, context_carrier: dict[str, str] | None = None
-) -> bytes | memoryview:
-    """A whole frame for the supervisor, in one buffer, so that sending it is one write.
+) -> Iterable[bytes | memoryview]:
+    """A whole frame for the supervisor, in parts to be sent one after the other; a usual frame is one part.
 
     Aware datetimes become msgpack timestamps; nothing else is converted. How deep a body may nest is the business of
-    the messages: the supervisor gives up far above what msgpack itself refuses here.
+    the messages: the supervisor gives up far above what msgpack itself refuses here. What is wrong is found before
+    the first part is out.
 
     :raises FrameError: the body holds what msgpack cannot carry (it names the type and the path), or the frame is
         longer than 2**32-1 bytes.
@@ -911,7 +914,7 @@ def encode_request(
 
 def encode_response(
     id: int, body: dict[str, Any] | None = None, error: dict[str, Any] | None = None
-) -> bytes | memoryview:
+) -> Iterable[bytes | memoryview]:
     """A whole frame for a task, as `encode_request` makes one for the supervisor; always of three elements."""
     return _encode([id, body, error])
 
@@ -957,38 +960,70 @@ def _load_msgpack() -> Any:
     return _msgpack
 
 
-def _encode(elements: list[Any]) -> bytes | memoryview:
-    msgpack = _msgpack or _load_msgpack()
-    # A packer of its own for each frame: threads may encode at the same time, and a kept one would keep its buffer.
-    packer = msgpack.Packer(autoreset=False, datetime=True, default=_pack_unusual, buf_size=1024)
-    length = _pack(packer, elements)
-    if length <= COPY_LIMIT:
-        with packer.getbuffer() as view:
-            return length.to_bytes(HEADER_LENGTH, "big") + view
-    # A packer's buffer cannot be written from outside, so its first bytes must be right when they are packed. An
-    # extension of 4 bytes is 2 bytes of its own and then those 4 bytes as they are: the length. The second packing
-    # goes into memory that is there already, and no copy of a big value is ever made.
-    packer.reset()
-    packer.pack_ext_type(0, length.to_bytes(HEADER_LENGTH, "big"))
-    if _pack(packer, elements) != length + 6:
-        raise FrameError("a value changed while it was being sent: another thread works on it")
-    return packer.getbuffer()[2:]
+def _encode(elements: list[Any]) -> Iterable[bytes | memoryview]:
+    body = elements[1]
+    if isinstance(body, dict):
+        for name, value in body.items():
+            # What is not ASCII holds its bytes in another form, and may hold what has none.
+            if value.__class__ is str and len(value) > COPY_LIMIT and value.isascii():
+                return _encode_text(elements, name, value)
+    packed = _pack(elements, lambda packer: packer.pack(elements))
+    header = _header_for(len(packed))
+    return (header + packed,) if len(packed) <= COPY_LIMIT else (header, packed)
 
 
-def _pack(packer: Any, elements: list[Any]) -> int:
-    try:
-        packer.pack(elements)
-    except FrameError:
-        raise
-    except (TypeError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        _raise_unpackable(elements, error)
-    with packer.getbuffer() as view:
-        length = len(view)
+def _encode_text(elements: list[Any], name: str, text: str) -> Iterable[bytes | memoryview]:
+    """Encode a frame with a long text in its body without a second copy of the text."""
+    request_id, body, *others = elements
+
+    def pack_before(packer: Any) -> None:
+        packer.pack_array_header(len(elements))
+        packer.pack(request_id)
+        packer.pack_map_header(len(body))
+        for key, value in body.items():
+            if key != name:
+                packer.pack(key)
+                packer.pack(value)
+        packer.pack(name)
+
+    def pack_after(packer: Any) -> None:
+        for each in others:
+            packer.pack(each)
+
+    before, after = _pack(elements, pack_before), _pack(elements, pack_after)
+    # msgpack has no function for the head of a text alone: this byte, and a length of 4 bytes.
+    start = bytes(before) + b"\xdb" + len(text).to_bytes(4, "big")
+    header = _header_for(len(start) + len(text) + len(after))
+
+    def parts() -> Iterator[bytes | memoryview]:
+        yield header + start
+        for index in range(0, len(text), TEXT_PART):
+            yield text[index : index + TEXT_PART].encode("ascii")
+        yield after
+
+    return parts()
+
+
+def _header_for(length: int) -> bytes:
     if length > MAX_FRAME_LENGTH:
         raise FrameError(
             f"a frame of {length} bytes cannot be sent: {MAX_FRAME_LENGTH} is the most; store the value elsewhere"
         )
-    return length
+    return length.to_bytes(HEADER_LENGTH, "big")
+
+
+def _pack(elements: list[Any], action: Callable[[Any], None]) -> memoryview:
+    """Return what `action` packs of the elements of a frame."""
+    msgpack = _msgpack or _load_msgpack()
+    # A packer of its own for each frame: threads may encode at the same time, and a kept one would keep its buffer.
+    packer = msgpack.Packer(autoreset=False, datetime=True, default=_pack_unusual, buf_size=1024)
+    try:
+        action(packer)
+    except FrameError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        _raise_unpackable(elements, error)
+    return packer.getbuffer()
 
 
 def _pack_unusual(value: Any) -> Any:
@@ -15443,7 +15478,8 @@ class SupervisorClient:
         frame = encode_request(request_id, body, self.context_carrier)
         self._next_id += 1
         try:
-            self._transport.send_all(frame)
+            for part in frame:
+                self._transport.send_all(part)
         except OSError as error:
             raise SupervisorGone(f"cannot send {kind.__name__} to the supervisor: {error}") from None
         if self._ahead:
@@ -22746,8 +22782,9 @@ class _LocalTask:
             if stream is self.comm:
                 self.comm = None
 
-    def _send(self, frame: bytes | memoryview) -> None:
-        self.outbox += frame
+    def _send(self, frame: Iterable[bytes | memoryview]) -> None:
+        for part in frame:
+            self.outbox += part
         self._flush()
 
     def _flush(self) -> None:

@@ -20,16 +20,25 @@ DAGS = TESTS / "dags"
 sys.path[:0] = [str(path) for path in (REPO, TESTS, TESTS / "bench") if str(path) not in sys.path]
 
 # Before any test module can import airflow, which reads its configuration on import.
-if "AIRFLOW_TEST_HOME" not in os.environ:
-    import atexit
-
+def live_in(home: str) -> None:
     import harness
 
-    HOME = tempfile.mkdtemp(prefix="airflow-home-")
-    os.environ["AIRFLOW_TEST_HOME"] = HOME
-    harness.prepare_environment(Path(HOME))
+    os.environ["AIRFLOW_TEST_HOME"] = home
+    harness.prepare_environment(Path(home))
     # The supervisor sometimes waits a whole heartbeat for a process that has closed its streams and not yet exited.
     os.environ["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] = "1"
+
+
+# Each process of several that share the tests (pytest-xdist) has a home within that of the one that started them.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if "AIRFLOW_TEST_HOME" in os.environ:
+    if not os.environ["AIRFLOW_TEST_HOME"].endswith(WORKER):
+        live_in(os.path.join(os.environ["AIRFLOW_TEST_HOME"], WORKER))
+else:
+    import atexit
+
+    HOME = tempfile.mkdtemp(prefix="airflow-home-")
+    live_in(HOME)
 
     @atexit.register
     def remove_home(owner: int = os.getpid()) -> None:

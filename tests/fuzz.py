@@ -448,7 +448,7 @@ class Client(Target):
             body = Built(part).value()
             error = body if mode & 8 and number else None
             with contextlib.suppress(cb.FrameError):
-                stream += bytes(cb.encode_response(number, None if error else body, error))
+                stream += b"".join(cb.encode_response(number, None if error else body, error))
             dismantle(body)
         return stream
 
@@ -631,7 +631,7 @@ FOUND: list[tuple[str, str, Callable[[], Any]]] = [
     (
         "client",
         "an error instead of a start was told in full",
-        lambda: bytes(cb.encode_response(0, None, {"error": "X", "detail": {"k": "x" * 100_000}})),
+        lambda: b"".join(cb.encode_response(0, None, {"error": "X", "detail": {"k": "x" * 100_000}})),
     ),
     (
         "messages",
@@ -689,8 +689,8 @@ def seeds(target: str) -> Iterator[bytes]:
     yield b""
     if target == "framing":
         for body in ({}, {"type": "VariableResult", "key": "k", "value": "v" * 50}, {"a": [{}] * 20}):
-            yield b"\x03" + bytes(cb.encode_response(1, body)) + bytes(cb.encode_response(2, None, {"error": "X"}))
-            yield b"\x03" + bytes(cb.encode_request(1, body, {"traceparent": "0"}))
+            yield b"".join((b"\x03", *cb.encode_response(1, body), *cb.encode_response(2, None, {"error": "X"})))
+            yield b"".join((b"\x03", *cb.encode_request(1, body, {"traceparent": "0"})))
         yield b"\x05\xff\xff\xff\xff" + b"x" * 100
         yield b"\x01\0\0\0\0"
         yield b"\x01\0\0\x01\0" + b"\x91" * 256

@@ -7,6 +7,7 @@ import math
 import socket
 import threading
 import tracemalloc
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -50,6 +51,10 @@ def payload_of(data: bytes | memoryview) -> bytes:
     data = bytes(data)
     assert int.from_bytes(data[:4], "big") == len(data) - 4
     return data[4:]
+
+
+def payload_of_parts(parts: Iterable[bytes | memoryview]) -> bytes:
+    return payload_of(b"".join(parts))
 
 
 def drain(reader: FrameReader) -> list[bytes]:
@@ -201,19 +206,19 @@ def test_more_received_than_the_buffer_holds_is_refused():
 
 @given(ids, bodies, carriers)
 def test_airflows_own_decoder_reads_our_requests(id, body, carrier):
-    decoded = request_decoder.decode(payload_of(cb.encode_request(id, body, carrier)))
+    decoded = request_decoder.decode(payload_of_parts(cb.encode_request(id, body, carrier)))
     assert (decoded.id, decoded.body, decoded.context_carrier) == (id, body, carrier)
 
 
 @given(ids, st.none() | bodies, st.none() | bodies)
 def test_airflows_own_decoder_reads_our_responses(id, body, error):
-    decoded = response_decoder.decode(payload_of(cb.encode_response(id, body, error)))
+    decoded = response_decoder.decode(payload_of_parts(cb.encode_response(id, body, error)))
     assert (decoded.id, decoded.body, decoded.error) == (id, body, error)
 
 
 def test_a_request_without_trace_context_has_two_elements():
-    assert msgpack.unpackb(payload_of(cb.encode_request(3, {"type": "X"}))) == [3, {"type": "X"}]
-    assert msgpack.unpackb(payload_of(cb.encode_request(3, {}, {"traceparent": "00"}))) == [
+    assert msgpack.unpackb(payload_of_parts(cb.encode_request(3, {"type": "X"}))) == [3, {"type": "X"}]
+    assert msgpack.unpackb(payload_of_parts(cb.encode_request(3, {}, {"traceparent": "00"}))) == [
         3,
         {},
         {"traceparent": "00"},
@@ -221,9 +226,33 @@ def test_a_request_without_trace_context_has_two_elements():
 
 
 @pytest.mark.parametrize("size", [cb.COPY_LIMIT - 100, cb.COPY_LIMIT - 3, cb.COPY_LIMIT, cb.COPY_LIMIT + 1, 3_000_000])
-def test_frames_on_both_sides_of_the_copy_limit_are_whole(size):
-    body = {"type": "SetXCom", "value": "v" * size, "at": dt.datetime(2026, 1, 1, tzinfo=UTC)}
-    assert cb.decode_request(payload_of(cb.encode_request(7, body))) == (7, body, None)
+@pytest.mark.parametrize("make", [lambda size: "v" * size, lambda size: "é" * (size // 2), lambda size: ["v" * size]])
+@pytest.mark.parametrize("carrier", [None, {"traceparent": "00"}])
+def test_frames_on_both_sides_of_the_copy_limit_are_whole(size, make, carrier):
+    body = {"type": "SetXCom", "value": make(size), "at": dt.datetime(2026, 1, 1, tzinfo=UTC)}
+    assert cb.decode_request(payload_of_parts(cb.encode_request(7, body, carrier))) == (7, body, carrier)
+
+
+def test_a_frame_with_two_long_texts_is_whole():
+    body = {"key": "k" * 300_000, "value": "v" * 400_000, "type": "SetXCom"}
+    assert cb.decode_request(payload_of_parts(cb.encode_request(7, body))) == (7, body, None)
+
+
+def test_a_long_text_is_not_held_twice_to_be_sent():
+    body = {"type": "SetXCom", "value": "v" * 20_000_000}
+    tracemalloc.start()
+    try:
+        sent = sum(len(part) for part in cb.encode_request(1, body))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sent > 20_000_000 and peak < 1024 * 1024
+
+
+def test_what_cannot_be_sent_is_an_error_before_a_part_of_a_long_frame_is():
+    for body in ({"value": "v" * 1_000_000, "a": object()}, {"value": ["v" * 1_000_000], "a": object()}):
+        with pytest.raises(FrameError, match="body.a"):
+            cb.encode_request(1, body)
 
 
 def test_times_arrive_at_airflow_as_the_same_instant_whatever_their_zone_or_class():
@@ -233,7 +262,7 @@ def test_times_arrive_at_airflow_as_the_same_instant_whatever_their_zone_or_clas
         dt.datetime(1901, 1, 1, 1, 1, 1, 999999, UTC),
         pendulum.datetime(2026, 3, 29, 2, 30, 0, 5, tz="Europe/Berlin"),
     ]
-    decoded = request_decoder.decode(payload_of(cb.encode_request(0, {"times": times})))
+    decoded = request_decoder.decode(payload_of_parts(cb.encode_request(0, {"times": times})))
     assert decoded.body["times"] == times
 
 
@@ -345,7 +374,7 @@ def test_garbage_gives_frame_errors_and_nothing_else(garbage):
 
 @given(ids, bodies, st.data())
 def test_a_damaged_frame_gives_a_frame_error_or_a_frame(id, body, data):
-    payload = bytearray(payload_of(cb.encode_request(id, body)))
+    payload = bytearray(payload_of_parts(cb.encode_request(id, body)))
     payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
     try:
         cb.decode_request(payload)
@@ -366,7 +395,7 @@ def test_a_frame_that_lies_about_its_lengths_costs_no_memory():
 
 
 def test_special_floats_survive():
-    _, body, _ = cb.decode_request(payload_of(cb.encode_request(1, {"a": [math.inf, -math.inf, math.nan]})))
+    _, body, _ = cb.decode_request(payload_of_parts(cb.encode_request(1, {"a": [math.inf, -math.inf, math.nan]})))
     assert body is not None
     assert body["a"][:2] == [math.inf, -math.inf] and math.isnan(body["a"][2])
 
@@ -375,7 +404,7 @@ def test_a_large_frame_crosses_a_real_socket_both_ways():
     body = {"type": "SetXCom", "value": "é" * 2_000_000}
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        sender = threading.Thread(target=ours.sendall, args=(cb.encode_request(9, body),))
+        sender = threading.Thread(target=ours.sendall, args=(b"".join(cb.encode_request(9, body)),))
         sender.start()
         reader = FrameReader()
         while (payload := reader.next_frame()) is None:
@@ -390,7 +419,7 @@ def test_threads_may_encode_at_the_same_time():
     def work(number: int) -> None:
         body = {"number": number, "value": "x" * (number * 40_000)}
         for _ in range(20):
-            results.append(cb.decode_request(payload_of(cb.encode_request(number, body))) == (number, body, None))
+            results.append(cb.decode_request(payload_of_parts(cb.encode_request(number, body))) == (number, body, None))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
     for thread in threads:

@@ -320,11 +320,11 @@ def test_no_error_about_what_the_supervisor_sent_shows_its_values() -> None:
         with pytest.raises(cb.MessageError) as caught:
             cb.decode_message(body)
         assert PASSWORD not in str(caught.value), body
-        client = cb.SupervisorClient(fuzz.Transport(bytes(cb.encode_response(0, body))))  # type: ignore[arg-type]
+        client = cb.SupervisorClient(fuzz.Transport(b"".join(cb.encode_response(0, body))))  # type: ignore[arg-type]
         with pytest.raises(cb.BundleError) as caught_too:
             client.receive_startup()
         assert PASSWORD not in str(caught_too.value), body
-        client = cb.SupervisorClient(fuzz.Transport(bytes(cb.encode_response(0, None, body))))  # type: ignore[arg-type]
+        client = cb.SupervisorClient(fuzz.Transport(b"".join(cb.encode_response(0, None, body))))  # type: ignore[arg-type]
         with pytest.raises(cb.BundleError) as caught_too:
             client.receive_startup()
         assert PASSWORD not in str(caught_too.value), body

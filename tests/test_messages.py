@@ -45,8 +45,8 @@ def union_members(adapted: Any) -> list[str]:
 
 def over_the_wire(body: dict[str, Any]) -> dict[str, Any]:
     """What the supervisor's own frame reader makes of a body that we send."""
-    frame = cb.encode_request(1, body)
-    decoded = request_decoder.decode(bytes(frame)[4:])
+    frame = b"".join(cb.encode_request(1, body))
+    decoded = request_decoder.decode(frame[4:])
     assert decoded.body is not None
     return decoded.body
 
