@@ -962,46 +962,61 @@ def _load_msgpack() -> Any:
 
 def _encode(elements: list[Any]) -> Iterable[bytes | memoryview]:
     body = elements[1]
-    if isinstance(body, dict):
-        for name, value in body.items():
-            # What is not ASCII holds its bytes in another form, and may hold what has none.
-            if value.__class__ is str and len(value) > COPY_LIMIT and value.isascii():
-                return _encode_text(elements, name, value)
-    packed = _pack(elements, lambda packer: packer.pack(elements))
+    if type(body) is dict:
+        # Where a message carries what an author returns or stores. A text that is not ASCII holds its bytes in another
+        # form, and may hold what has none.
+        value = body.get("value")
+        if type(value) is str and len(value) > COPY_LIMIT and value.isascii():
+            return _encode_text(elements, value)
+    packer = _new_packer()
+    try:
+        packer.pack(elements)
+    except _UNPACKABLE as error:
+        _raise_unpackable(elements, error)
+    packed = packer.getbuffer()
     header = _header_for(len(packed))
     return (header + packed,) if len(packed) <= COPY_LIMIT else (header, packed)
 
 
-def _encode_text(elements: list[Any], name: str, text: str) -> Iterable[bytes | memoryview]:
-    """Encode a frame with a long text in its body without a second copy of the text."""
+def _encode_text(elements: list[Any], text: str) -> Iterable[bytes | memoryview]:
+    """Encode a frame whose body has this long text as its `value`, without a second copy of the text."""
     request_id, body, *others = elements
-
-    def pack_before(packer: Any) -> None:
+    packer = _new_packer()
+    try:
         packer.pack_array_header(len(elements))
         packer.pack(request_id)
         packer.pack_map_header(len(body))
         for key, value in body.items():
-            if key != name:
+            if key != "value":
                 packer.pack(key)
                 packer.pack(value)
-        packer.pack(name)
-
-    def pack_after(packer: Any) -> None:
+        packer.pack("value")
+        # msgpack has no function for the head of a text alone: this byte, and a length of 4 bytes.
+        before = packer.bytes() + b"\xdb" + len(text).to_bytes(4, "big")
+        packer.reset()
         for each in others:
             packer.pack(each)
+        after = packer.bytes()
+    except _UNPACKABLE as error:
+        _raise_unpackable(elements, error)
+    header = _header_for(len(before) + len(text) + len(after))
 
-    before, after = _pack(elements, pack_before), _pack(elements, pack_after)
-    # msgpack has no function for the head of a text alone: this byte, and a length of 4 bytes.
-    start = bytes(before) + b"\xdb" + len(text).to_bytes(4, "big")
-    header = _header_for(len(start) + len(text) + len(after))
-
-    def parts() -> Iterator[bytes | memoryview]:
-        yield header + start
-        for index in range(0, len(text), TEXT_PART):
-            yield text[index : index + TEXT_PART].encode("ascii")
+    def parts() -> Iterator[bytes]:
+        yield header + before
+        for start in range(0, len(text), TEXT_PART):
+            yield text[start : start + TEXT_PART].encode("ascii")
         yield after
 
     return parts()
+
+
+_UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError, MemoryError)
+
+
+def _new_packer() -> Any:
+    # One for each frame: threads may encode at the same time, and one that is kept would keep its buffer.
+    msgpack = _msgpack or _load_msgpack()
+    return msgpack.Packer(autoreset=False, datetime=True, default=_pack_unusual, buf_size=1024)
 
 
 def _header_for(length: int) -> bytes:
@@ -1010,20 +1025,6 @@ def _header_for(length: int) -> bytes:
             f"a frame of {length} bytes cannot be sent: {MAX_FRAME_LENGTH} is the most; store the value elsewhere"
         )
     return length.to_bytes(HEADER_LENGTH, "big")
-
-
-def _pack(elements: list[Any], action: Callable[[Any], None]) -> memoryview:
-    """Return what `action` packs of the elements of a frame."""
-    msgpack = _msgpack or _load_msgpack()
-    # A packer of its own for each frame: threads may encode at the same time, and a kept one would keep its buffer.
-    packer = msgpack.Packer(autoreset=False, datetime=True, default=_pack_unusual, buf_size=1024)
-    try:
-        action(packer)
-    except FrameError:
-        raise
-    except (TypeError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        _raise_unpackable(elements, error)
-    return packer.getbuffer()
 
 
 def _pack_unusual(value: Any) -> Any:
@@ -1340,7 +1341,7 @@ def decode_message(body: Mapping[str, Any]) -> Tagged:
     if not isinstance(body, dict):
         raise MessageError(f"the body of a frame must be a map, got {_type_name(body)}")
     tag = body.get("type")
-    cls = MESSAGES.get(tag) if isinstance(tag, str) and is_definition(tag) else None
+    cls = MESSAGES.get(tag) if isinstance(tag, str) and (tag in MESSAGES or is_definition(tag)) else None
     if cls is None:
         if tag is None:
             raise MessageError("the body of a frame has no `type`")
@@ -1381,8 +1382,10 @@ def _shown(value: object) -> str:
     return text if len(text) <= 100 else text[:100] + "..."
 
 
-# A class's plan is one row a field: name, check, dump (None where values go out as they are), default, nullable.
-_Row = tuple  # [str, Check, Dump | None, Any, bool]
+# A class's plan is one row a field: name, check, dump (None where values go out as they are), default, nullable, and
+# the class whose values pass any check as they are.
+_Row = tuple  # [str, Check, Dump | None, Any, bool, type | None]
+_PLAIN = {"str": str, "int": int, "bool": bool}
 _REQUIRED = object()
 _plans: dict[type, list[_Row]] = {}
 
@@ -1395,7 +1398,8 @@ def _plan(cls: type[Message]) -> list[_Row]:
             if base is not Message and issubclass(base, Message):
                 for name, annotation in base.__annotations__.items():
                     check, dump, nullable = _compile(annotation)
-                    fields[name] = (name, check, dump, base.__dict__.get(name, _REQUIRED), nullable)
+                    plain = _PLAIN.get(annotation.partition(" | ")[0])
+                    fields[name] = (name, check, dump, base.__dict__.get(name, _REQUIRED), nullable, plain)
         plan = _plans[cls] = list(fields.values())
     return plan
 
@@ -1408,10 +1412,13 @@ def _fill(message: Message, values: Mapping[str, Any], strict: bool) -> None:
     # The tag is no field, and all that most messages have besides.
     known = int(cls.type is not None and values.get("type") == cls.type)
     missing = []
-    for name, check, _, default, nullable in _plan(cls):
+    for name, check, _, default, nullable, plain in _plan(cls):
         if name in values:
             known += 1
             value = values[name]
+            if value.__class__ is plain:
+                held[name] = value
+                continue
             if value is None and not nullable and default is not _REQUIRED and not strict:
                 pass
             else:
@@ -1461,7 +1468,7 @@ def _dump(cls: type[Message], message: Message, exclude_unset: bool = False) -> 
     held = message.__dict__
     unset = held.get("_unset", ())
     body: dict[str, Any] = {}
-    for name, _, dump, default, _ in _plan(cls):
+    for name, _, dump, default, _, _ in _plan(cls):
         if exclude_unset and (name not in held or name in unset):
             continue
         value = held.get(name, default)
@@ -15468,7 +15475,7 @@ class SupervisorClient:
                 result = action()
             finally:
                 self._exchanging = 0
-                interrupt = self.take_interrupt()
+                interrupt = self.take_interrupt() if self._interrupt is not None else None
         if interrupt is not None:
             interrupt()
         return result
@@ -21436,11 +21443,11 @@ _adopt_listeners _airflow_home _apply_defaults _as_list _as_timedelta _as_trigge
 _check_datetime _check_float _check_int _check_json _check_path _check_sendable _check_str _check_timedelta _check_tree
 _check_uuid _check_value_depth _checked _class_of_dag_file _compile _compile_one _compile_union _configured
 _create_timetable _dag_file_of_airflow _dag_files _decode _default_retry_delay _dict_of _dispatch _dump _encode
-_exit_now _fields_of _fill _find_place _forward_operators _get_variable _infers_multiple_outputs _is_key _json_string
-_json_string_encoder _list_of _load_msgpack _member_of _merged_default_args _merged_params _name_class_for _nested
-_no_interval _one_of _optional_map _or_null _pack _pack_unusual _parse_retries _plan _read _read_collection
-_read_dataframe _read_date _read_datetime _read_decimal _read_exception _read_foreign _read_markdown _read_numpy
-_read_relativedelta _read_timedelta _read_timezone _read_uuid _read_value _read_value_dict _read_value_items
+_exit_now _fields_of _fill _find_place _forward_operators _get_variable _header_for _infers_multiple_outputs _is_key
+_json_string _json_string_encoder _list_of _load_msgpack _member_of _merged_default_args _merged_params _name_class_for
+_nested _new_packer _no_interval _one_of _optional_map _or_null _pack_unusual _parse_retries _plan _read
+_read_collection _read_dataframe _read_date _read_datetime _read_decimal _read_exception _read_foreign _read_markdown
+_read_numpy _read_relativedelta _read_timedelta _read_timezone _read_uuid _read_value _read_value_dict _read_value_items
 _refuse_extension _register_record _rendered _run_under_supervisor _shown_field _sort_out_the_rest _split
 _tell_listeners _text _timestamp _trace_context _without_number _write_collection _write_dataframe _write_date
 _write_datetime _write_decimal _write_numpy_bool _write_numpy_float _write_numpy_int _write_timedelta _write_timezone

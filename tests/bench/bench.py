@@ -574,13 +574,13 @@ def row_parse(bench: Bench) -> list[dict[str, Any]]:
 def row_calls(bench: Bench) -> list[dict[str, Any]]:
     """calls to the supervisor through our client and through Airflow's, on the same socket pair before the same peer"""
     rows = in_turns("variables and XComs, 9,000 calls / Airflow's client", "small", 3000, bench.runs or 9, 1.0)[:1]
-    for job, what, goal, runs in (
-        ("get_text", "a text of 100 MiB read", None, 5),
-        ("set_text", "a text of 100 MiB written", None, 5),
-        ("get_rows", "rows of 100 MiB read", 0.5, 2),
-        ("set_rows", "rows of 100 MiB written", 0.5, 2),
+    for job, what, runs in (
+        ("get_text", "a text of 100 MiB read", 5),
+        ("set_text", "a text of 100 MiB written", 5),
+        ("get_rows", "rows of 100 MiB read", 2),
+        ("set_rows", "rows of 100 MiB written", 2),
     ):
-        rows += in_turns(f"{what} / Airflow's client", job, 1, bench.runs or runs, goal)
+        rows += in_turns(f"{what} / Airflow's client", job, 1, bench.runs or runs, 0.5)
     return rows
 
 
