@@ -960,6 +960,10 @@ def _load_msgpack() -> Any:
     return _msgpack
 
 
+# What msgpack raises for what it cannot pack.
+_UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError, MemoryError)
+
+
 def _encode(elements: list[Any]) -> Iterable[bytes | memoryview]:
     body = elements[1]
     if type(body) is dict:
@@ -1010,13 +1014,10 @@ def _encode_text(elements: list[Any], text: str) -> Iterable[bytes | memoryview]
     return parts()
 
 
-_UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError, MemoryError)
-
-
-def _new_packer() -> Any:
+def _new_packer(autoreset: bool = False) -> Any:
     # One for each frame: threads may encode at the same time, and one that is kept would keep its buffer.
     msgpack = _msgpack or _load_msgpack()
-    return msgpack.Packer(autoreset=False, datetime=True, default=_pack_unusual, buf_size=1024)
+    return msgpack.Packer(autoreset=autoreset, datetime=True, default=_pack_unusual, buf_size=1024)
 
 
 def _header_for(length: int) -> bytes:
@@ -1045,8 +1046,7 @@ def _pack_unusual(value: Any) -> Any:
 
 def _raise_unpackable(elements: list[Any], error: BaseException) -> NoReturn:
     # Only now, after the fact, is the path worth looking for. An iterative walk: the value may be too deep to recurse.
-    msgpack = _load_msgpack()
-    packer = msgpack.Packer(datetime=True, default=_pack_unusual, buf_size=1024)
+    packer = _new_packer(autoreset=True)
     names = ("id", "body", "context_carrier")
     stack: list[tuple[Any, str, int]] = [
         (element, names[index], 0) for index, element in reversed(list(enumerate(elements)))
@@ -1341,7 +1341,7 @@ def decode_message(body: Mapping[str, Any]) -> Tagged:
     if not isinstance(body, dict):
         raise MessageError(f"the body of a frame must be a map, got {_type_name(body)}")
     tag = body.get("type")
-    cls = MESSAGES.get(tag) if isinstance(tag, str) and (tag in MESSAGES or is_definition(tag)) else None
+    cls = MESSAGES.get(tag) if isinstance(tag, str) and is_definition(tag) else None
     if cls is None:
         if tag is None:
             raise MessageError("the body of a frame has no `type`")
@@ -15475,7 +15475,7 @@ class SupervisorClient:
                 result = action()
             finally:
                 self._exchanging = 0
-                interrupt = self.take_interrupt() if self._interrupt is not None else None
+                interrupt = self.take_interrupt()
         if interrupt is not None:
             interrupt()
         return result
@@ -15505,7 +15505,7 @@ class SupervisorClient:
 
     def take_interrupt(self) -> Callable[[], Any] | None:
         """Return what is to be called now, once."""
-        if self.held_by == self._get_ident():
+        if self._interrupt is None or self.held_by == self._get_ident():
             return None
         interrupt, self._interrupt = self._interrupt, None
         return interrupt

@@ -19,7 +19,7 @@ REPO = TESTS.parent
 DAGS = TESTS / "dags"
 sys.path[:0] = [str(path) for path in (REPO, TESTS, TESTS / "bench") if str(path) not in sys.path]
 
-# Before any test module can import airflow, which reads its configuration on import.
+
 def live_in(home: str) -> None:
     import harness
 
@@ -29,10 +29,11 @@ def live_in(home: str) -> None:
     os.environ["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] = "1"
 
 
-# Each process of several that share the tests (pytest-xdist) has a home within that of the one that started them.
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+# Before any test module can import airflow, which reads its configuration on import. Each process of several that share
+# the tests (pytest-xdist) has a home within that of the one that started them.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 if "AIRFLOW_TEST_HOME" in os.environ:
-    if not os.environ["AIRFLOW_TEST_HOME"].endswith(WORKER):
+    if WORKER and os.path.basename(os.environ["AIRFLOW_TEST_HOME"]) != WORKER:
         live_in(os.path.join(os.environ["AIRFLOW_TEST_HOME"], WORKER))
 else:
     import atexit

@@ -47,14 +47,10 @@ def frame(payload: bytes) -> bytes:
     return len(payload).to_bytes(4, "big") + payload
 
 
-def payload_of(data: bytes | memoryview) -> bytes:
-    data = bytes(data)
+def payload_of(parts: Iterable[bytes | memoryview]) -> bytes:
+    data = b"".join(parts)
     assert int.from_bytes(data[:4], "big") == len(data) - 4
     return data[4:]
-
-
-def payload_of_parts(parts: Iterable[bytes | memoryview]) -> bytes:
-    return payload_of(b"".join(parts))
 
 
 def drain(reader: FrameReader) -> list[bytes]:
@@ -206,19 +202,19 @@ def test_more_received_than_the_buffer_holds_is_refused():
 
 @given(ids, bodies, carriers)
 def test_airflows_own_decoder_reads_our_requests(id, body, carrier):
-    decoded = request_decoder.decode(payload_of_parts(cb.encode_request(id, body, carrier)))
+    decoded = request_decoder.decode(payload_of(cb.encode_request(id, body, carrier)))
     assert (decoded.id, decoded.body, decoded.context_carrier) == (id, body, carrier)
 
 
 @given(ids, st.none() | bodies, st.none() | bodies)
 def test_airflows_own_decoder_reads_our_responses(id, body, error):
-    decoded = response_decoder.decode(payload_of_parts(cb.encode_response(id, body, error)))
+    decoded = response_decoder.decode(payload_of(cb.encode_response(id, body, error)))
     assert (decoded.id, decoded.body, decoded.error) == (id, body, error)
 
 
 def test_a_request_without_trace_context_has_two_elements():
-    assert msgpack.unpackb(payload_of_parts(cb.encode_request(3, {"type": "X"}))) == [3, {"type": "X"}]
-    assert msgpack.unpackb(payload_of_parts(cb.encode_request(3, {}, {"traceparent": "00"}))) == [
+    assert msgpack.unpackb(payload_of(cb.encode_request(3, {"type": "X"}))) == [3, {"type": "X"}]
+    assert msgpack.unpackb(payload_of(cb.encode_request(3, {}, {"traceparent": "00"}))) == [
         3,
         {},
         {"traceparent": "00"},
@@ -230,12 +226,12 @@ def test_a_request_without_trace_context_has_two_elements():
 @pytest.mark.parametrize("carrier", [None, {"traceparent": "00"}])
 def test_frames_on_both_sides_of_the_copy_limit_are_whole(size, make, carrier):
     body = {"type": "SetXCom", "value": make(size), "at": dt.datetime(2026, 1, 1, tzinfo=UTC)}
-    assert cb.decode_request(payload_of_parts(cb.encode_request(7, body, carrier))) == (7, body, carrier)
+    assert cb.decode_request(payload_of(cb.encode_request(7, body, carrier))) == (7, body, carrier)
 
 
 def test_a_frame_with_two_long_texts_is_whole():
     body = {"key": "k" * 300_000, "value": "v" * 400_000, "type": "SetXCom"}
-    assert cb.decode_request(payload_of_parts(cb.encode_request(7, body))) == (7, body, None)
+    assert cb.decode_request(payload_of(cb.encode_request(7, body))) == (7, body, None)
 
 
 def test_a_long_text_is_not_held_twice_to_be_sent():
@@ -262,7 +258,7 @@ def test_times_arrive_at_airflow_as_the_same_instant_whatever_their_zone_or_clas
         dt.datetime(1901, 1, 1, 1, 1, 1, 999999, UTC),
         pendulum.datetime(2026, 3, 29, 2, 30, 0, 5, tz="Europe/Berlin"),
     ]
-    decoded = request_decoder.decode(payload_of_parts(cb.encode_request(0, {"times": times})))
+    decoded = request_decoder.decode(payload_of(cb.encode_request(0, {"times": times})))
     assert decoded.body["times"] == times
 
 
@@ -306,13 +302,13 @@ def test_a_value_that_contains_itself_is_an_error_and_not_a_crash():
 @given(ids, st.none() | bodies, st.none() | bodies)
 def test_we_read_the_responses_that_airflow_writes(id, body, error):
     data = comms._ResponseFrame(id=id, body=body, error=error).as_bytes()
-    assert cb.decode_response(payload_of(data)) == (id, body, error)
+    assert cb.decode_response(payload_of([data])) == (id, body, error)
 
 
 @given(ids, bodies, carriers)
 def test_we_read_the_requests_that_airflow_writes(id, body, carrier):
     data = comms._RequestFrame(id=id, body=body, context_carrier=carrier).as_bytes()
-    assert cb.decode_request(payload_of(data)) == (id, body, carrier)
+    assert cb.decode_request(payload_of([data])) == (id, body, carrier)
 
 
 @pytest.mark.parametrize(
@@ -374,7 +370,7 @@ def test_garbage_gives_frame_errors_and_nothing_else(garbage):
 
 @given(ids, bodies, st.data())
 def test_a_damaged_frame_gives_a_frame_error_or_a_frame(id, body, data):
-    payload = bytearray(payload_of_parts(cb.encode_request(id, body)))
+    payload = bytearray(payload_of(cb.encode_request(id, body)))
     payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
     try:
         cb.decode_request(payload)
@@ -395,7 +391,7 @@ def test_a_frame_that_lies_about_its_lengths_costs_no_memory():
 
 
 def test_special_floats_survive():
-    _, body, _ = cb.decode_request(payload_of_parts(cb.encode_request(1, {"a": [math.inf, -math.inf, math.nan]})))
+    _, body, _ = cb.decode_request(payload_of(cb.encode_request(1, {"a": [math.inf, -math.inf, math.nan]})))
     assert body is not None
     assert body["a"][:2] == [math.inf, -math.inf] and math.isnan(body["a"][2])
 
@@ -419,7 +415,7 @@ def test_threads_may_encode_at_the_same_time():
     def work(number: int) -> None:
         body = {"number": number, "value": "x" * (number * 40_000)}
         for _ in range(20):
-            results.append(cb.decode_request(payload_of_parts(cb.encode_request(number, body))) == (number, body, None))
+            results.append(cb.decode_request(payload_of(cb.encode_request(number, body))) == (number, body, None))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
     for thread in threads:
