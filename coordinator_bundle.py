@@ -735,9 +735,15 @@ if hasattr(sys, "_MEIPASS"):
 
 MAX_FRAME_LENGTH = 2**32 - 1
 HEADER_LENGTH = 4
-# Receiving: what is read ahead while no payload is under way, and how far a payload's buffer may run ahead of it.
+# Receiving: what is read ahead while no payload is under way, and how far a payload's buffer may run ahead of it. A
+# longer text is received in parts of that size, and looked for in so many bytes at a payload's beginning.
 READ_AHEAD = 32 * 1024
 GROWTH_LIMIT = 1024 * 1024
+TEXT_SEARCH = 1024
+# What says that a text follows, and how long it is, has so many bytes (msgpack's str 32). What is in place of a text
+# received in parts: an extension of the type 0, which the protocol does not use, of no bytes.
+TEXT_HEAD = 5
+TEXT_MARK = b"\xc7\x00\x00"
 # Sending: a longer payload goes in parts, because putting it together would hold it twice; and how much of a long text
 # is made ready at a time, little enough to stay in a processor's cache.
 COPY_LIMIT = 256 * 1024
@@ -751,9 +757,9 @@ class FrameError(BundleError):
 class FrameReader:
     """Cuts a stream of bytes into frame payloads, however the stream was split.
 
-    Bytes get in by `feed`, or without a copy by `get_buffer` (receive into it) and `buffer_updated` (how many came);
-    payloads come out of `next_frame`. A payload's memory grows with what has arrived, never by what a header claims.
-    Not for use by two threads at once.
+    Bytes get in by `feed`, or without a copy by `get_buffer` (receive into it) and `buffer_updated` (how many came), or
+    by `fill`, which does both and holds a long text once; payloads come out of `next_frame`. A payload's memory grows
+    with what has arrived, never by what a header claims. Not for use by two threads at once.
     """
 
     def __init__(self) -> None:
@@ -761,7 +767,12 @@ class FrameReader:
         self._payload: bytearray | None = None  # the first `_filled` bytes have arrived, the rest is room
         self._length = 0
         self._filled = 0
-        self._frames: list[bytes | bytearray] = []
+        # Where the payload's long text is and how many bytes it has, before it has all arrived. Then the text, which
+        # the payload does not hold, and by how much that makes it shorter.
+        self._text_at: tuple[int, int] | None = None
+        self._text: str | FrameError | None = None
+        self._apart = 0
+        self._frames: list[bytes | bytearray | TextPayload] = []
         self._taken = 0
         self._error: FrameError | None = None
         self._scratch: bytearray | None = None
@@ -847,8 +858,42 @@ class FrameReader:
         elif not into_scratch:
             self._advance(count)
 
-    def next_frame(self) -> bytes | bytearray | None:
-        """The oldest complete payload not yet taken, or None.
+    def fill(self, receive: Callable[[memoryview], int]) -> bool:
+        """Receive once; a long text as often as it takes. False: the stream has ended, between two frames.
+
+        :param receive: puts bytes into a buffer and returns how many; zero at the end of the stream
+            (`socket.recv_into`). What it raises comes out of here.
+        :raises FrameError: as `end` does.
+        """
+        if self._text_at is None:
+            count = receive(self.get_buffer())
+            self.buffer_updated(count)
+            return count > 0
+        (start, length), self._text_at = self._text_at, None
+        payload = self._payload
+        assert payload is not None
+        begin = start + TEXT_HEAD
+        parts = _TextParts(payload[begin : self._filled], length, receive)
+        count = length // (GROWTH_LIMIT - 3) + 1  # up to 3 bytes of a part wait for the rest of their character
+        try:
+            try:
+                # A block that grows in place, so no part of the text is copied twice and no second block is as long.
+                self._text = "%s" * count % ((parts,) * count)
+            except MemoryError:
+                parts.skip(FrameError(f"there is no memory for a text of {length} bytes"))
+        except EOFError:
+            self._filled = begin + length - parts.left
+            self.end()
+        self._text = parts.error or self._text
+        payload[start:] = TEXT_MARK
+        self._filled = len(payload)
+        self._apart = TEXT_HEAD + length - len(TEXT_MARK)
+        self._length -= self._apart
+        self._advance(0)
+        return True
+
+    def next_frame(self) -> bytes | bytearray | TextPayload | None:
+        """The oldest complete payload not yet taken, or None. A `TextPayload` only where `fill` is used.
 
         :raises FrameError: the stream is broken here; nothing more can be read from it.
         """
@@ -873,28 +918,125 @@ class FrameReader:
         if self._error is not None:
             raise self._error
         if self._payload is not None:
-            raise FrameError(
-                f"the stream ended inside a frame: {self._filled} of {self._length} bytes of its payload came"
-            )
+            came, length = self._filled + self._apart, self._length + self._apart
+            raise FrameError(f"the stream ended inside a frame: {came} of {length} bytes of its payload came")
         if self._header:
             raise FrameError(
                 f"the stream ended inside a frame: {len(self._header)} of {HEADER_LENGTH} bytes of its header came"
             )
 
     def _advance(self, count: int) -> None:
+        before = self._filled
         self._filled += count
+        payload = self._payload
+        assert payload is not None
         if self._filled == self._length:
-            payload = self._payload
-            assert payload is not None
             del payload[self._length :]
-            self._frames.append(payload)
-            self._payload = None
+            self._frames.append(payload if self._text is None else TextPayload(payload, self._text, self._apart))
+            self._payload = self._text = self._text_at = None
+            self._apart = 0
             self._header.clear()
+        elif self._filled > GROWTH_LIMIT:
+            self._text_at = None  # Nobody calls `fill`.
+        elif before < TEXT_SEARCH <= self._filled and self._length > GROWTH_LIMIT:
+            self._text_at = _find_text(bytes(payload[:TEXT_SEARCH]), self._length)
 
     def _release(self) -> None:
         if self._lent is not None:
             self._lent.release()
             self._lent = None
+
+
+class TextPayload:
+    """A payload with a mark (`TEXT_MARK`) in place of a long text.
+
+    :ivar text: the text, or why there is none.
+    :ivar apart: how many bytes shorter that makes the payload.
+    """
+
+    __slots__ = ("apart", "payload", "text")
+
+    def __init__(self, payload: bytearray, text: str | FrameError, apart: int) -> None:
+        self.payload, self.text, self.apart = payload, text, apart
+
+    def hook(self) -> Callable[[int, bytes], Any]:
+        """Return msgpack's hook for an extension: the first is the mark, and there is no other."""
+        texts = [self.text]
+        return lambda code, data: texts.pop() if texts else _refuse_extension(code, data)
+
+
+class _TextParts:
+    """Stands for every part of a text that is still being received: each `str()` of it is the next one.
+
+    :ivar left: how many bytes have not come.
+    :ivar error: why there is no text.
+    :raises EOFError: from `str()` and `skip`, when the stream ends before the text.
+    """
+
+    def __init__(self, begun: bytearray, length: int, receive: Callable[[memoryview], int]) -> None:
+        self._buffer = memoryview(bytearray(GROWTH_LIMIT))
+        self._length, self._receive = length, receive
+        self._kept = len(begun)  # bytes at the buffer's beginning that no part held
+        self._buffer[: self._kept] = begun
+        self.left = length - self._kept
+        self.error: FrameError | None = None
+
+    def __str__(self) -> str:
+        import _codecs
+
+        size = min(self._kept + self.left, GROWTH_LIMIT)
+        self._take(self._kept, size)
+        try:
+            text, used = _codecs.utf_8_decode(self._buffer[:size], "strict", not self.left)
+        except UnicodeDecodeError as error:
+            place = self._length - self.left - size + error.start
+            self.skip(FrameError(f"a text of {self._length} bytes is not UTF-8: {error.reason} at byte {place}"))
+            return ""
+        self._kept = size - used
+        self._buffer[: self._kept] = self._buffer[used:size]
+        return text
+
+    def skip(self, error: FrameError) -> None:
+        """Receive what is left for nothing: the next frame comes after it."""
+        self.error = error
+        while self.left:
+            self._take(0, min(self.left, GROWTH_LIMIT))
+        self._kept = 0
+
+    def _take(self, start: int, end: int) -> None:
+        while start < end:
+            count = self._receive(self._buffer[start:end])
+            if not count:
+                raise EOFError
+            start += count
+            self.left -= count
+
+
+def _find_text(head: bytes, length: int) -> tuple[int, int] | None:
+    """Return where the head of a long text is and how many bytes follow it; None if none begins here.
+
+    :param head: the first bytes of a payload of `length` bytes.
+    """
+    unpacker = _load_msgpack().Unpacker()
+    unpacker.feed(head)
+    try:
+        while True:
+            start = unpacker.tell()
+            kind = head[start]
+            if kind == 0xDB:
+                size = int.from_bytes(head[start + 1 : start + TEXT_HEAD], "big")
+                if size > GROWTH_LIMIT:
+                    return (start, size) if size <= length - start - TEXT_HEAD else None
+            if 0x80 <= kind <= 0x8F or kind in (0xDE, 0xDF):
+                unpacker.read_map_header()
+            elif 0x90 <= kind <= 0x9F or kind in (0xDC, 0xDD):
+                unpacker.read_array_header()
+            elif 0xC7 <= kind <= 0xC9 or 0xD4 <= kind <= 0xD8:
+                return None  # An extension, which could be taken for the mark.
+            else:
+                unpacker.skip()
+    except (_msgpack.UnpackException, ValueError, IndexError):
+        return None  # Whoever reads the payload says what is wrong with it.
 
 
 def encode_request(
@@ -920,7 +1062,7 @@ def encode_response(
 
 
 def decode_response(
-    payload: bytes | bytearray | memoryview,
+    payload: bytes | bytearray | memoryview | TextPayload,
 ) -> tuple[int, dict[str, Any] | None, dict[str, Any] | None]:
     """`(id, body, error)` of a frame's payload; body and error are None where they are null or left out.
 
@@ -936,7 +1078,9 @@ def decode_response(
     )
 
 
-def decode_request(payload: bytes | bytearray | memoryview) -> tuple[int, dict[str, Any] | None, dict[str, str] | None]:
+def decode_request(
+    payload: bytes | bytearray | memoryview | TextPayload,
+) -> tuple[int, dict[str, Any] | None, dict[str, str] | None]:
     """`(id, body, trace context)` of a request's payload: the supervisor's half of `encode_request`."""
     elements = _decode(payload, "request", 2)
     carrier = _optional_map(elements, 2, "the trace context of the request")
@@ -1078,8 +1222,14 @@ def _raise_unpackable(elements: list[Any], error: BaseException) -> NoReturn:
     raise FrameError(f"the frame cannot be encoded: {_short(error)}") from error
 
 
-def _decode(payload: bytes | bytearray | memoryview, what: str, least: int) -> list[Any]:
+def _decode(payload: bytes | bytearray | memoryview | TextPayload, what: str, least: int) -> list[Any]:
     msgpack = _msgpack or _load_msgpack()
+    apart = 0
+    ext_hook: Callable[[int, bytes], Any] = _refuse_extension
+    if type(payload) is not bytes and isinstance(payload, TextPayload):
+        if isinstance(payload.text, FrameError):
+            raise FrameError(f"a {what} frame cannot be read: {payload.text}")
+        apart, ext_hook, payload = payload.apart, payload.hook(), payload.payload
     pause = len(payload) > COPY_LIMIT
     if pause:
         # Millions of new containers, none of them garbage: looking through them again and again takes most of the time.
@@ -1089,7 +1239,7 @@ def _decode(payload: bytes | bytearray | memoryview, what: str, least: int) -> l
         gc.disable()
     try:
         # unpackb holds every declared length against the payload's own, so a lie costs an error and no memory.
-        elements = msgpack.unpackb(payload, timestamp=3, strict_map_key=True, ext_hook=_refuse_extension)
+        elements = msgpack.unpackb(payload, timestamp=3, strict_map_key=True, ext_hook=ext_hook)
     except FrameError:
         raise
     except msgpack.ExtraData as error:
@@ -1098,7 +1248,7 @@ def _decode(payload: bytes | bytearray | memoryview, what: str, least: int) -> l
         raise FrameError(f"a {what} frame is nested too deeply to be read") from None
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise FrameError(
-            f"a {what} frame of {len(payload)} bytes is not msgpack that can be read: {_short(error)}"
+            f"a {what} frame of {len(payload) + apart} bytes is not msgpack that can be read: {_short(error)}"
         ) from None
     finally:
         if pause:
@@ -15537,16 +15687,13 @@ class SupervisorClient:
 
     def _fill(self) -> None:
         try:
-            count = self._transport.receive_into(self._reader.get_buffer())
+            if self._reader.fill(self._transport.receive_into):
+                return
         except OSError as error:
             raise SupervisorGone(f"the connection to the supervisor broke: {error}") from None
-        if not count:
-            try:
-                self._reader.end()
-            except FrameError as error:
-                raise SupervisorGone(f"the supervisor went away in the middle of an answer: {error}") from None
-            raise SupervisorGone("the supervisor closed the connection without an answer")
-        self._reader.buffer_updated(count)
+        except FrameError as error:
+            raise SupervisorGone(f"the supervisor went away in the middle of an answer: {error}") from None
+        raise SupervisorGone("the supervisor closed the connection without an answer")
 
 
 def _as_error_response(failure: dict[str, Any], body: dict[str, Any]) -> ErrorResponse:

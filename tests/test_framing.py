@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import math
 import socket
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections.abc import Iterable
 
 import pytest
+from building import REPO
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -195,6 +198,204 @@ def test_more_received_than_the_buffer_holds_is_refused():
         reader.buffer_updated(len(buffer) + 1)
     with pytest.raises(FrameError, match="without a get_buffer"):
         reader.buffer_updated(1)
+
+
+# --- a long text ------------------------------------------------------------------------------------------------------
+
+
+def receiver(stream: bytes, sizes: list[int]):
+    """Gives what is left of a stream, in pieces of these sizes and then as much as fits."""
+    position = 0
+
+    def receive(buffer: memoryview) -> int:
+        nonlocal position
+        count = min(sizes.pop() if sizes else 2**30, len(buffer), len(stream) - position)
+        buffer[:count] = stream[position : position + count]
+        position += count
+        return count
+
+    return receive
+
+
+def answers(stream: bytes, sizes: list[int], parted: list[cb.TextPayload] | None = None) -> list[tuple]:
+    """What a client reads from a stream: an answer, or the error in place of one; and which had a text in parts."""
+    reader, receive, taken = FrameReader(), receiver(stream, sizes), []
+    while reader.fill(receive):
+        while (payload := reader.next_frame()) is not None:
+            if parted is not None and isinstance(payload, cb.TextPayload):
+                parted.append(payload)
+            try:
+                taken.append(cb.decode_response(payload))
+            except FrameError as error:
+                taken.append((str(error),))
+    return taken
+
+
+def answer_with_text(id: int, body: dict, text: str) -> bytes:
+    """A frame in which this text, that is "text" in the body, has a head of 5 bytes however short it is."""
+    encoded = text.encode()
+    payload = msgpack.packb([id, body, None], datetime=True)
+    assert payload.count(b"\xa4text") == 1
+    return frame(payload.replace(b"\xa4text", b"\xdb" + len(encoded).to_bytes(4, "big") + encoded))
+
+
+alphabets = ["x", "xyé", "aé日", "a日😀", "\0\x7f"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([{}, {"key": "k", "none": None}, {"a": [{"n": -1.5}, True], "b": b"b", "c": "c" * 9}]),
+            st.sampled_from(alphabets),
+            st.integers(0, 1500),
+            st.sampled_from([{}, {"z": 1}, {"y": "y" * 50, "z": ["z" * 150, dt.datetime(2026, 1, 1, tzinfo=UTC)]}]),
+            st.sampled_from([lambda text: text, lambda text: [[text], 1], lambda text: {"inner": text}]),
+        ),
+        max_size=3,
+    ),
+    st.lists(st.integers(1, 90), max_size=60),
+)
+@settings(max_examples=400)
+def test_a_text_received_in_parts_is_what_it_is_in_one(made, sizes):
+    expected, stream, least, parted = [], b"", 0, []
+    for number, (before, letters, length, after, place) in enumerate(made):
+        text = (letters * length)[:length]
+        expected.append((number, {**before, "value": place(text), **after}, None))
+        stream += answer_with_text(number, {**before, "value": place("text"), **after}, text)
+        # A text that may have arrived before it was looked for is no longer than the limit and what is read ahead.
+        least += len(text.encode()) > 400
+    with pytest.MonkeyPatch.context() as patch:
+        # Limits of which a text this short is beyond.
+        patch.setattr(cb, "READ_AHEAD", 48)
+        patch.setattr(cb, "GROWTH_LIMIT", 200)
+        patch.setattr(cb, "TEXT_SEARCH", 60)
+        assert answers(stream, sizes, parted) == expected
+    assert len(parted) >= least
+
+
+@pytest.mark.parametrize("letters", alphabets)
+def test_a_text_of_megabytes_is_received_in_parts(letters):
+    text = (letters * 4_000_000)[:3_500_001]
+    stream = b"".join(cb.encode_response(3, {"type": "XComResult", "key": "k", "value": text}))
+    reader, receive = FrameReader(), receiver(stream + frame(b"next"), [4, 3, 700])
+    while (payload := reader.next_frame()) is None:
+        assert reader.fill(receive)
+    assert isinstance(payload, cb.TextPayload) and len(payload.payload) < 100
+    _, body, _ = cb.decode_response(payload)
+    assert body == {"type": "XComResult", "key": "k", "value": text}
+    assert drain(reader) == [b"next"]
+
+
+@pytest.mark.parametrize("missing", [1, 2, 50_000, 1_900_000])
+def test_a_stream_that_ends_inside_a_text_says_how_far_it_came(missing):
+    stream = b"".join(cb.encode_response(3, {"value": "é" * 1_000_000}))
+    length = len(stream) - 4
+    with pytest.raises(FrameError, match=f"{length - missing} of {length} bytes"):
+        answers(stream[:-missing], [])
+
+
+@pytest.mark.parametrize(
+    ("letter", "at", "wrong", "why"),
+    [
+        ("x", 0, b"\xff", "invalid start byte at byte 0"),
+        ("x", 1_500_000, b"\xed\xa0\x80", "invalid continuation byte at byte 1500000"),
+        ("x", 2_999_999, b"\xc3", "unexpected end of data at byte 2999999"),
+        ("日", 1_500_000, b"\xff", "invalid start byte at byte 1500000"),
+    ],
+)
+def test_a_text_that_is_not_utf8_is_an_error_and_the_next_answer_is_read(letter, at, wrong, why):
+    text = bytearray(letter.encode() * 3_000_000)[:3_000_000]
+    text[at : at + len(wrong)] = wrong
+    payload = b"\x93\x05\x81\xa5value\xdb" + len(text).to_bytes(4, "big") + text + b"\xc0"
+    (said,), after = answers(frame(payload) + b"".join(cb.encode_response(6, {"a": 1})), [])
+    assert said == f"a response frame cannot be read: a text of 3000000 bytes is not UTF-8: {why}"
+    assert after == (6, {"a": 1}, None)
+
+
+@pytest.mark.parametrize("more", [1, 2**31])
+def test_a_text_that_claims_more_than_its_frame_holds_is_an_error(more):
+    text = b"x" * 3_000_000
+    payload = b"\x93\x05\x81\xa5value\xdb" + (len(text) + 1 + more).to_bytes(4, "big") + text + b"\xc0"
+    (said,), after = answers(frame(payload) + b"".join(cb.encode_response(6, {"a": 1})), [])
+    assert said.startswith(f"a response frame of {len(payload)} bytes is not msgpack that can be read")
+    assert after == (6, {"a": 1}, None)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_an_extension_is_refused_beside_a_text_too(place):
+    text = b"\xdb" + (2_000_000).to_bytes(4, "big") + b"x" * 2_000_000
+    pair = [text, cb.TEXT_MARK]
+    payload = b"\x92\x05\x81\xa1v\x92" + b"".join(pair if place == "after" else reversed(pair))
+    assert answers(frame(payload), []) == [
+        ("a msgpack extension of type 0 arrived: only timestamps (-1) are part of the protocol",)
+    ]
+
+
+def test_what_is_wrong_after_a_text_is_said_with_the_length_of_the_whole_frame():
+    text = b"x" * 2_000_000
+    payload = b"\x93\x05\x81\xa5value\xdb" + len(text).to_bytes(4, "big") + text + b"\xc1"
+    ((said,),) = answers(frame(payload), [])
+    assert said.startswith(f"a response frame of {len(payload)} bytes is not msgpack that can be read")
+
+
+def test_what_comes_after_a_text_is_counted_on_its_own():
+    stream = b"".join(cb.encode_response(3, {"value": "x" * 2_000_000})) + frame(bytes(100_000))
+    with pytest.raises(FrameError, match="99999 of 100000 bytes"):
+        answers(stream[:-1], [])
+
+
+def test_a_text_that_was_fed_for_the_most_part_is_read_to_its_end():
+    stream = b"".join(cb.encode_response(3, {"value": "x" * 3_000_000}))
+    reader, receive = FrameReader(), receiver(stream[2_000_000:], [])
+    reader.feed(stream[:2_000_000])
+    while (payload := reader.next_frame()) is None:
+        assert reader.fill(receive)
+    assert cb.decode_response(payload) == (3, {"value": "x" * 3_000_000}, None)
+
+
+def test_a_long_text_is_held_once():
+    size = 32 * 1024 * 1024
+    stream = b"".join(cb.encode_response(3, {"value": "x" * size}))
+    reader, receive = FrameReader(), receiver(stream, [])
+    tracemalloc.start()
+    try:
+        while (payload := reader.next_frame()) is None:
+            reader.fill(receive)
+        _, body, _ = cb.decode_response(payload)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert body is not None and len(body["value"]) == size
+    # What a growing str sets aside is a quarter; no page of it is touched.
+    assert peak < size * 1.25 + 3 * 1024 * 1024
+
+
+def test_a_text_for_which_there_is_no_memory_is_an_error_and_the_next_answer_is_read():
+    program = """
+import resource, sys
+import coordinator_bundle as cb
+stream = b"".join(cb.encode_response(5, {"value": "x" * 2**28})) + b"".join(cb.encode_response(6, {"a": 1}))
+limit = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + 2**27
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+position, reader = 0, cb.FrameReader()
+def receive(buffer):
+    global position
+    count = min(len(buffer), len(stream) - position)
+    buffer[:count] = memoryview(stream)[position : position + count]
+    position += count
+    return count
+while reader.fill(receive):
+    while (payload := reader.next_frame()) is not None:
+        try:
+            print(cb.decode_response(payload))
+        except cb.FrameError as error:
+            print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPO, timeout=120)
+    assert done.stdout.splitlines() == [
+        "a response frame cannot be read: there is no memory for a text of 268435456 bytes",
+        "(6, {'a': 1}, None)",
+    ], done.stderr
 
 
 # --- encoding ---------------------------------------------------------------------------------------------------------

@@ -61,13 +61,13 @@ def test_a_large_xcom_is_pushed_and_pulled_whole_in_bounded_memory(run: Run) -> 
     pushed = run("hostile.py", "hostile", "push_large", conf={"mib": MIB}, api=api, startup_timeout=60)
     assert pushed.state == "success", (pushed.state, pushed.error, pushed.log()[-4000:])
     # The value itself, and the frame that carries it.
-    assert pushed.xcom("more_memory") < 2.5 * MIB * MEGABYTE + BESIDES
+    assert pushed.xcom("more_memory") < 1.5 * MIB * MEGABYTE + BESIDES
     api.calls.clear()
     pulled = run("hostile.py", "hostile", "pull_large", api=api, startup_timeout=60)
     assert pulled.state == "success", (pulled.state, pulled.error, pulled.log()[-4000:])
     length, right, memory = pulled.xcom()
     assert length == right == MIB * MEGABYTE
-    assert memory < 2.5 * MIB * MEGABYTE + BESIDES
+    assert memory < 1.5 * MIB * MEGABYTE + BESIDES
 
 
 # --- a LocalExecutor --------------------------------------------------------------------------------------------------

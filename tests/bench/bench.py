@@ -575,8 +575,8 @@ def row_calls(bench: Bench) -> list[dict[str, Any]]:
     """calls to the supervisor through our client and through Airflow's, on the same socket pair before the same peer"""
     rows = in_turns("variables and XComs, 9,000 calls / Airflow's client", "small", 3000, bench.runs or 9, 1.0)[:1]
     for job, what, runs in (
-        ("get_text", "a text of 100 MiB read", 5),
-        ("set_text", "a text of 100 MiB written", 5),
+        ("get_text", "a text of 100 MiB read", 9),
+        ("set_text", "a text of 100 MiB written", 9),
         ("get_rows", "rows of 100 MiB read", 2),
         ("set_rows", "rows of 100 MiB written", 2),
     ):
