@@ -767,9 +767,7 @@ class FrameReader:
         self._payload: bytearray | None = None  # the first `_filled` bytes have arrived, the rest is room
         self._length = 0
         self._filled = 0
-        # Where the payload's long text is and how many bytes it has, before it has all arrived. Then the text, which
-        # the payload does not hold, and by how much that makes it shorter.
-        self._text_at: tuple[int, int] | None = None
+        # The payload's long text, where `fill` has taken it out of it, and by how much that makes the payload shorter.
         self._text: str | FrameError | None = None
         self._apart = 0
         self._frames: list[bytes | bytearray | TextPayload] = []
@@ -865,13 +863,15 @@ class FrameReader:
             (`socket.recv_into`). What it raises comes out of here.
         :raises FrameError: as `end` does.
         """
-        if self._text_at is None:
+        payload = self._payload
+        found = None
+        if payload is not None and self._text is None and self._length > GROWTH_LIMIT >= self._filled >= TEXT_SEARCH:
+            found = _find_text(bytes(payload[:TEXT_SEARCH]), self._length)
+        if payload is None or found is None:
             count = receive(self.get_buffer())
             self.buffer_updated(count)
             return count > 0
-        (start, length), self._text_at = self._text_at, None
-        payload = self._payload
-        assert payload is not None
+        start, length = found
         begin = start + TEXT_HEAD
         parts = _TextParts(payload[begin : self._filled], length, receive)
         count = length // (GROWTH_LIMIT - 3) + 1  # up to 3 bytes of a part wait for the rest of their character
@@ -926,20 +926,15 @@ class FrameReader:
             )
 
     def _advance(self, count: int) -> None:
-        before = self._filled
         self._filled += count
-        payload = self._payload
-        assert payload is not None
         if self._filled == self._length:
+            payload = self._payload
+            assert payload is not None
             del payload[self._length :]
             self._frames.append(payload if self._text is None else TextPayload(payload, self._text, self._apart))
-            self._payload = self._text = self._text_at = None
+            self._payload = self._text = None
             self._apart = 0
             self._header.clear()
-        elif self._filled > GROWTH_LIMIT:
-            self._text_at = None  # Nobody calls `fill`.
-        elif before < TEXT_SEARCH <= self._filled and self._length > GROWTH_LIMIT:
-            self._text_at = _find_text(bytes(payload[:TEXT_SEARCH]), self._length)
 
     def _release(self) -> None:
         if self._lent is not None:
