@@ -338,6 +338,14 @@ def test_what_is_wrong_after_a_text_is_said_with_the_length_of_the_whole_frame()
     assert said.startswith(f"a response frame of {len(payload)} bytes is not msgpack that can be read")
 
 
+def test_of_several_long_texts_each_is_in_its_place():
+    body = {"root": ["a" * 2_000_000, "é" * 1_500_000, "c" * 3_000_000, "d"], "type": "XComSequenceSliceResult"}
+    parted: list[cb.TextPayload] = []
+    stream = b"".join(cb.encode_response(3, body)) + b"".join(cb.encode_response(4, {"a": 1}))
+    assert answers(stream, [4, 700], parted) == [(3, body, None), (4, {"a": 1}, None)]
+    assert [payload.text for payload in parted] == [body["root"][0]]
+
+
 def test_what_comes_after_a_text_is_counted_on_its_own():
     stream = b"".join(cb.encode_response(3, {"value": "x" * 2_000_000})) + frame(bytes(100_000))
     with pytest.raises(FrameError, match="99999 of 100000 bytes"):
