@@ -740,6 +740,9 @@ HEADER_LENGTH = 4
 READ_AHEAD = 32 * 1024
 GROWTH_LIMIT = 1024 * 1024
 TEXT_SEARCH = 1024
+# How much memory of a long text is made ready at a time, ahead of what has arrived.
+TEXT_AHEAD = 16 * 1024 * 1024
+_MADV_POPULATE_WRITE, _PYBUF_WRITE = 23, 0x200
 # What says that a text follows, and how long it is, has so many bytes (msgpack's str 32). What is in place of a text
 # received in parts: an extension of the type 0, which the protocol does not use, of no bytes.
 TEXT_HEAD = 5
@@ -874,11 +877,9 @@ class FrameReader:
         start, length = found
         begin = start + TEXT_HEAD
         parts = _TextParts(payload[begin : self._filled], length, receive)
-        count = length // (GROWTH_LIMIT - 3) + 1  # up to 3 bytes of a part wait for the rest of their character
         try:
             try:
-                # A block that grows in place, so no part of the text is copied twice and no second block is as long.
-                self._text = "%s" * count % ((parts,) * count)
+                self._text = parts.read()
             except MemoryError:
                 parts.skip(FrameError(f"there is no memory for a text of {length} bytes"))
         except EOFError:
@@ -961,24 +962,62 @@ class TextPayload:
 
 
 class _TextParts:
-    """Stands for every part of a text that is still being received: each `str()` of it is the next one.
+    """A text that is still being received; each `str()` of it is its next part.
 
     :ivar left: how many bytes have not come.
     :ivar error: why there is no text.
-    :raises EOFError: from `str()` and `skip`, when the stream ends before the text.
+    :raises EOFError: from `read` and `skip`, when the stream ends before the text.
     """
 
     def __init__(self, begun: bytearray, length: int, receive: Callable[[memoryview], int]) -> None:
-        self._buffer = memoryview(bytearray(GROWTH_LIMIT))
+        self._received = bytearray(GROWTH_LIMIT)
+        self._buffer = memoryview(self._received)
         self._length, self._receive = length, receive
         self._kept = len(begun)  # bytes at the buffer's beginning that no part held
         self._buffer[: self._kept] = begun
+        self._begun: Iterator[str] = iter(())  # the parts that were received before any was asked for
         self.left = length - self._kept
         self.error: FrameError | None = None
+
+    def read(self) -> str:
+        """Receive the text.
+
+        :raises MemoryError: when there is no room for it.
+        """
+        try:
+            block = _TextBlock(self._length)
+        except (ImportError, OSError):
+            pass
+        else:
+            try:
+                if self._read_ascii(block):
+                    return block.text
+            finally:
+                block.close()
+            self._begun = block.parts()
+            del block
+        count = self._length // (GROWTH_LIMIT - 3) + 1  # up to 3 bytes of a part wait for the rest of their character
+        # A str that grows in place, so that no second one is as long.
+        return "%s" * count % ((self,) * count)
+
+    def _read_ascii(self, block: _TextBlock) -> bool:
+        while True:
+            size = min(self._kept + self.left, GROWTH_LIMIT)
+            self._take(self._kept, size)
+            self._kept = size
+            # All of it: what is behind the last part is the end of the one before.
+            if not self._received.isascii():
+                return False
+            block.write(self._buffer[:size])
+            self._kept = 0
+            if not self.left:
+                return True
 
     def __str__(self) -> str:
         import _codecs
 
+        if (begun := next(self._begun, None)) is not None:
+            return begun
         size = min(self._kept + self.left, GROWTH_LIMIT)
         self._take(self._kept, size)
         try:
@@ -1005,6 +1044,78 @@ class _TextParts:
                 raise EOFError
             start += count
             self.left -= count
+
+
+class _TextBlock:
+    """A str of ASCII that is written from its beginning to its end before anyone reads it.
+
+    The kernel makes a page when it is first written to, and needs longer for that than it takes to receive what comes
+    into it. Other threads have that done ahead of the writing.
+
+    :ivar text: the str, whole once as much has been written as was asked for.
+    :raises ImportError, OSError: where the interpreter cannot be asked for one.
+    :raises MemoryError: when there is no room for it.
+    """
+
+    def __init__(self, length: int) -> None:
+        import _ctypes
+
+        class Size(_ctypes._SimpleCData):  # type: ignore[misc, name-defined]
+            _type_ = "l"
+
+        class Object(_ctypes._SimpleCData):  # type: ignore[misc, name-defined]
+            _type_ = "O"
+
+        class Function(_ctypes.CFuncPtr):  # type: ignore[misc, name-defined]
+            _flags_ = _ctypes.FUNCFLAG_PYTHONAPI  # type: ignore[attr-defined]
+            _restype_ = Object
+
+        def call(function: str, *arguments: Any) -> Any:
+            return Function(_ctypes.dlsym(_ctypes.dlopen(None, 0), function))(*arguments)  # type: ignore[arg-type]
+
+        self.text: str = call("PyUnicode_New", Size(length), 127)
+        self._address = id(self.text) + "".__sizeof__() - 1
+        self._memory: memoryview = call("PyMemoryView_FromMemory", Size(self._address), Size(length), _PYBUF_WRITE)
+        self._filled = 0
+        self._ahead = 0
+        self._threads: list[Any] = []
+
+    def write(self, part: memoryview) -> None:
+        """Write what comes next."""
+        import _thread
+
+        end = self._filled + len(part)
+        while self._ahead < min(end + TEXT_AHEAD, len(self._memory)):
+            lock = _thread.allocate_lock()
+            lock.acquire()
+            try:
+                _thread.start_new_thread(self._prepare, (self._ahead, lock))
+                self._threads.append(lock)
+            except RuntimeError:
+                pass  # No thread can be had: each page is made when it is written to.
+            self._ahead += TEXT_AHEAD
+        self._memory[self._filled : end] = part
+        self._filled = end
+
+    def close(self) -> None:
+        """Wait for the threads."""
+        for lock in self._threads:
+            lock.acquire()
+
+    def parts(self) -> Iterator[str]:
+        """Yield what has been written."""
+        for start in range(0, self._filled, GROWTH_LIMIT):
+            yield str(self._memory[start : min(start + GROWTH_LIMIT, self._filled)], "ascii")
+
+    def _prepare(self, start: int, lock: Any) -> None:
+        try:
+            Address = address_type()
+            begin = self._address + start & -os.sysconf("SC_PAGE_SIZE")
+            end = self._address + min(start + TEXT_AHEAD, len(self._memory))
+            # Before Linux 5.14 this does nothing.
+            call_libc("madvise", Address(begin), Address(end - begin), _MADV_POPULATE_WRITE)
+        finally:
+            lock.release()
 
 
 def _find_text(head: bytes, length: int) -> tuple[int, int] | None:

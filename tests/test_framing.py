@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterable
 
@@ -246,6 +247,7 @@ alphabets = ["x", "xyé", "aé日", "a日😀", "\0\x7f"]
     st.lists(
         st.tuples(
             st.sampled_from([{}, {"key": "k", "none": None}, {"a": [{"n": -1.5}, True], "b": b"b", "c": "c" * 9}]),
+            st.integers(0, 1000),
             st.sampled_from(alphabets),
             st.integers(0, 1500),
             st.sampled_from([{}, {"z": 1}, {"y": "y" * 50, "z": ["z" * 150, dt.datetime(2026, 1, 1, tzinfo=UTC)]}]),
@@ -258,8 +260,8 @@ alphabets = ["x", "xyé", "aé日", "a日😀", "\0\x7f"]
 @settings(max_examples=400)
 def test_a_text_received_in_parts_is_what_it_is_in_one(made, sizes):
     expected, stream, least, parted = [], b"", 0, []
-    for number, (before, letters, length, after, place) in enumerate(made):
-        text = (letters * length)[:length]
+    for number, (before, ascii_first, letters, length, after, place) in enumerate(made):
+        text = "x" * ascii_first + (letters * length)[:length]
         expected.append((number, {**before, "value": place(text), **after}, None))
         stream += answer_with_text(number, {**before, "value": place("text"), **after}, text)
         # A text that may have arrived before it was looked for is no longer than the limit and what is read ahead.
@@ -273,9 +275,15 @@ def test_a_text_received_in_parts_is_what_it_is_in_one(made, sizes):
     assert len(parted) >= least
 
 
+@pytest.mark.parametrize("without", ["nothing", "_ctypes", "threads"])
+@pytest.mark.parametrize("ascii_first", [0, 2_500_000])
 @pytest.mark.parametrize("letters", alphabets)
-def test_a_text_of_megabytes_is_received_in_parts(letters):
-    text = (letters * 4_000_000)[:3_500_001]
+def test_a_text_of_megabytes_is_received_in_parts(letters, ascii_first, without, monkeypatch):
+    if without == "_ctypes":
+        monkeypatch.setitem(sys.modules, "_ctypes", None)
+    elif without == "threads":
+        monkeypatch.setattr("_thread.start_new_thread", no_thread)
+    text = "x" * ascii_first + (letters * 4_000_000)[:3_500_001]
     stream = b"".join(cb.encode_response(3, {"type": "XComResult", "key": "k", "value": text}))
     reader, receive = FrameReader(), receiver(stream + frame(b"next"), [4, 3, 700])
     while (payload := reader.next_frame()) is None:
@@ -284,6 +292,10 @@ def test_a_text_of_megabytes_is_received_in_parts(letters):
     _, body, _ = cb.decode_response(payload)
     assert body == {"type": "XComResult", "key": "k", "value": text}
     assert drain(reader) == [b"next"]
+
+
+def no_thread(*arguments: object) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 @pytest.mark.parametrize("missing", [1, 2, 50_000, 1_900_000])
@@ -376,6 +388,47 @@ def test_a_long_text_is_held_once():
     assert body is not None and len(body["value"]) == size
     # What a growing str sets aside is a quarter; no page of it is touched.
     assert peak < size * 1.25 + 3 * 1024 * 1024
+
+
+def test_a_text_takes_memory_as_it_arrives_whatever_its_length_is_said_to_be():
+    program = """
+import resource
+import coordinator_bundle as cb
+def most():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+head = (2**29 + 9).to_bytes(4, "big") + b"\\x93\\x05\\xa1v\\xdb" + (2**29).to_bytes(4, "big")
+begun = memoryview(head + b"x" * 3 * 2**20)
+position, reader, before = 0, cb.FrameReader(), most()
+def receive(buffer):
+    global position
+    count = min(len(buffer), len(begun) - position)
+    buffer[:count] = begun[position : position + count]
+    position += count
+    return count
+try:
+    while reader.fill(receive):
+        pass
+except cb.FrameError as error:
+    print(most() - before, error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPO, timeout=120)
+    grown, _, said = done.stdout.partition(" ")
+    assert said.startswith("the stream ended inside a frame: 3145737 of 536870921 bytes"), done.stderr
+    assert int(grown) < 48
+
+
+def test_no_memory_is_made_ready_for_a_text_that_may_be_gone(monkeypatch):
+    made = []
+
+    def slow(function: str, *arguments: object) -> int:
+        time.sleep(0.2)
+        made.append(function)
+        return 0
+
+    monkeypatch.setattr(cb, "call_libc", slow)
+    body = {"value": "x" * 3_000_000}
+    assert answers(b"".join(cb.encode_response(3, body)), []) == [(3, body, None)]
+    assert made == ["madvise"]
 
 
 def test_a_text_for_which_there_is_no_memory_is_an_error_and_the_next_answer_is_read():
