@@ -244,16 +244,8 @@ def dial_early() -> None:
         pass
 
 
-def leave_no_orphan(parent: int) -> None:
-    """End the process that holds a process's streams, where it would stay behind as a zombie.
-
-    Where process 1 knows nothing of orphans, as in a container without an init, one from before is there still.
-    """
-    import _signal
-
-    def children(process: int) -> list[int]:
-        with open(f"/proc/{process}/task/{process}/children") as file:
-            return list(map(int, file.read().split()))
+def orphans_stay() -> bool:
+    """Say whether process 1 knows nothing of orphans, as in a container without an init: one from before is there."""
 
     def is_left(child: int) -> bool:
         try:
@@ -268,9 +260,22 @@ def leave_no_orphan(parent: int) -> None:
 
     try:
         with open("/proc/1/comm") as file:
-            if file.read().rstrip() in _INITS or not any(map(is_left, children(1))):
-                return
-        for child in children(parent):
+            return file.read().rstrip() not in _INITS and any(map(is_left, _direct_children(1)))
+    except OSError:
+        return False
+
+
+def _direct_children(process: int) -> list[int]:
+    with open(f"/proc/{process}/task/{process}/children") as file:
+        return list(map(int, file.read().split()))
+
+
+def leave_no_orphan(parent: int) -> None:
+    """End the process that holds a process's streams, which would stay behind as a zombie."""
+    import _signal
+
+    try:
+        for child in _direct_children(parent):
             # Its name it may not have given itself yet.
             if _process_status(child)[_EXIT_SIGNAL] != b"0":
                 continue
@@ -409,6 +414,7 @@ class _Keeper:
         self.task, self.parent, self.folder = task, parent, folder
         self.status: int | None = None
         self.delivered = False
+        self.orphans_stay = False
 
     def keep(self) -> int:
         """Return the exit code of this process, once the task has ended."""
@@ -422,7 +428,10 @@ class _Keeper:
         told = process_control(_PR_SET_PDEATHSIG, _PARENT_GONE)
         process_control(_PR_SET_CHILD_SUBREAPER, 1)
         forget_libraries()
-        if not _dialled:
+        if _dialled:
+            # Now, that the supervisor looks for who has dialled: later on this takes the processor from the task.
+            self.orphans_stay = orphans_stay()
+        else:
             hide_memory()
         if self.folder is not None and self.parent is not None:
             forbid_core(self.parent)
@@ -494,7 +503,8 @@ class _Keeper:
 
         if not _dialled:
             return
-        leave_no_orphan(self.parent or os.getpid())
+        if self.orphans_stay:
+            leave_no_orphan(self.parent or os.getpid())
         hide_memory()
         _dialled.clear()
         if self.folder is not None and self.parent is not None and not self._orphaned():
