@@ -572,7 +572,7 @@ def row_parse(bench: Bench) -> list[dict[str, Any]]:
 
 def row_calls(bench: Bench) -> list[dict[str, Any]]:
     """calls to the supervisor through our client and through Airflow's, on the same socket pair before the same peer"""
-    rows = in_turns("variables and XComs, 9,000 calls / Airflow's client", "small", 3000, bench.runs or 9, 1.0)[:1]
+    rows = in_turns("variables and XComs, 9,000 calls / Airflow's client", "small", 3000, bench.runs or 21, 1.0)[:1]
     for job, what, runs in (
         ("get_text", "a text of 100 MiB read", 9),
         ("set_text", "a text of 100 MiB written", 9),
