@@ -91,6 +91,8 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _RLIMIT_CORE, _MAD
 # Real-time signals for the keeper: its parent has ended; the supervisor has the outcome; the task was told to end; the
 # supervisor has found out who has dialled.
 _PARENT_GONE, _OUTCOME_DELIVERED, _TERMINATED, _RECOGNISED = 64, 63, 62, 61
+# Seconds after which the keeper looks whether the supervisor has found that out, and lets go of the connections.
+_LET_GO_AFTER = 0.05
 # Seconds after SIGTERM until the task is told again and until it is killed, fewer than the five of the supervisor.
 _REMIND_AFTER, _KILL_AFTER = 3.0, 4.5
 # Seconds that what a task has started has from SIGTERM to SIGKILL when the task is gone.
@@ -413,7 +415,6 @@ class _Keeper:
     def __init__(self, task: int, parent: int | None, folder: str | None) -> None:
         self.task, self.parent, self.folder = task, parent, folder
         self.status: int | None = None
-        self.delivered = False
         self.orphans_stay = False
 
     def keep(self) -> int:
@@ -436,6 +437,8 @@ class _Keeper:
         if self.folder is not None and self.parent is not None:
             forbid_core(self.parent)
             sweep_extractions(self.folder)
+        # Neither is waited for: to take note of it would take the processor from the task just when it begins or ends.
+        awaited = every - {_OUTCOME_DELIVERED, _RECOGNISED}
         asked_to_end = 0
         remind_at = kill_at = 0.0
         supervisor = _parent_of(self.parent)
@@ -457,13 +460,13 @@ class _Keeper:
                 elif remind_at:
                     remind_at = 0.0
                     os.kill(self.task, asked_to_end)
-            got = _signal.sigtimedwait(every, patience if told else min(patience, 0.2))
+            if _dialled:
+                patience = min(patience, _LET_GO_AFTER)
+            got = _signal.sigtimedwait(awaited, patience if told else min(patience, 0.2))
             number = 0 if got is None else got.si_signo
-            if number not in (0, _signal.SIGCHLD):
+            if number not in (0, _signal.SIGCHLD) or _RECOGNISED in _signal.sigpending():
                 self._let_go()
-            if number == _OUTCOME_DELIVERED:
-                self.delivered = True
-            elif number not in (0, _PARENT_GONE, _RECOGNISED, _signal.SIGCHLD):
+            if number not in (0, _PARENT_GONE, _signal.SIGCHLD):
                 if number != _TERMINATED:
                     self._signal_task(number)
                 if number in (_signal.SIGTERM, _signal.SIGINT, _TERMINATED) and not asked_to_end:
@@ -493,6 +496,8 @@ class _Keeper:
         comm = _dialled.get("--comm")
         give_up = time.monotonic() + _ABANDONED_START
         while comm is not None and not has_data(comm) and time.monotonic() < give_up and not self._orphaned():
+            if _RECOGNISED in _signal.sigpending():
+                return
             got = _signal.sigtimedwait(every, 0.01)
             if got is not None and got.si_signo not in (_signal.SIGCHLD, _TERMINATED):
                 return
@@ -566,7 +571,7 @@ class _Keeper:
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {number})
             os.kill(os.getpid(), number)
         code = os.waitstatus_to_exitcode(status)
-        if self.delivered or _OUTCOME_DELIVERED in _signal.sigpending() or code == USAGE_ERROR:
+        if _OUTCOME_DELIVERED in _signal.sigpending() or code == USAGE_ERROR:
             return code
         os.write(2, f"The process of the task has ended with exit code {code}, its outcome not reported\n".encode())
         # Without an outcome the supervisor takes 0 for success.
