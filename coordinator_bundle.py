@@ -91,7 +91,7 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _RLIMIT_CORE, _MAD
 # Real-time signals for the keeper: its parent has ended; the supervisor has the outcome; the task was told to end; the
 # supervisor has found out who has dialled.
 _PARENT_GONE, _OUTCOME_DELIVERED, _TERMINATED, _RECOGNISED = 64, 63, 62, 61
-# Seconds after which the keeper looks whether the supervisor has found that out, and lets go of the connections.
+# Seconds for which the keeper then leaves the processor to the task, before it lets go of the connections.
 _LET_GO_AFTER = 0.05
 # Seconds after SIGTERM until the task is told again and until it is killed, fewer than the five of the supervisor.
 _REMIND_AFTER, _KILL_AFTER = 3.0, 4.5
@@ -415,7 +415,7 @@ class _Keeper:
     def __init__(self, task: int, parent: int | None, folder: str | None) -> None:
         self.task, self.parent, self.folder = task, parent, folder
         self.status: int | None = None
-        self.orphans_stay = False
+        self.begun = self.delivered = self.orphans_stay = False
 
     def keep(self) -> int:
         """Return the exit code of this process, once the task has ended."""
@@ -430,15 +430,13 @@ class _Keeper:
         process_control(_PR_SET_CHILD_SUBREAPER, 1)
         forget_libraries()
         if _dialled:
-            # Now, that the supervisor looks for who has dialled: later on this takes the processor from the task.
+            # While the supervisor looks for who has dialled: a short task would have to wait for this in the end.
             self.orphans_stay = orphans_stay()
         else:
             hide_memory()
         if self.folder is not None and self.parent is not None:
             forbid_core(self.parent)
             sweep_extractions(self.folder)
-        # Neither is waited for: to take note of it would take the processor from the task just when it begins or ends.
-        awaited = every - {_OUTCOME_DELIVERED, _RECOGNISED}
         asked_to_end = 0
         remind_at = kill_at = 0.0
         supervisor = _parent_of(self.parent)
@@ -460,19 +458,25 @@ class _Keeper:
                 elif remind_at:
                     remind_at = 0.0
                     os.kill(self.task, asked_to_end)
-            if _dialled:
+            if self.begun and _dialled:
                 patience = min(patience, _LET_GO_AFTER)
-            got = _signal.sigtimedwait(awaited, patience if told else min(patience, 0.2))
+            got = _signal.sigtimedwait(every, patience if told else min(patience, 0.2))
             number = 0 if got is None else got.si_signo
-            if number not in (0, _signal.SIGCHLD) or _RECOGNISED in _signal.sigpending():
+            if number == _RECOGNISED:
+                # At once; the rest would take the processor from the task just when it begins.
+                self.begun = True
+                hide_memory()
+            elif number != _signal.SIGCHLD and (number or self.begun):
                 self._let_go()
-            if number not in (0, _PARENT_GONE, _signal.SIGCHLD):
+            if number == _OUTCOME_DELIVERED:
+                self.delivered = True
+            elif number not in (0, _PARENT_GONE, _RECOGNISED, _signal.SIGCHLD):
                 if number != _TERMINATED:
                     self._signal_task(number)
                 if number in (_signal.SIGTERM, _signal.SIGINT, _TERMINATED) and not asked_to_end:
                     asked_to_end = number if number != _TERMINATED else _signal.SIGTERM
                     remind_at, kill_at = time.monotonic() + _REMIND_AFTER, time.monotonic() + _KILL_AFTER
-        if self.status is not None and not asked_to_end:
+        if self.status is not None and not asked_to_end and not self.begun:
             self._await_first_message(every)
         # The task may have ended before a signal was looked at.
         self._let_go()
@@ -496,8 +500,6 @@ class _Keeper:
         comm = _dialled.get("--comm")
         give_up = time.monotonic() + _ABANDONED_START
         while comm is not None and not has_data(comm) and time.monotonic() < give_up and not self._orphaned():
-            if _RECOGNISED in _signal.sigpending():
-                return
             got = _signal.sigtimedwait(every, 0.01)
             if got is not None and got.si_signo not in (_signal.SIGCHLD, _TERMINATED):
                 return
@@ -571,7 +573,7 @@ class _Keeper:
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {number})
             os.kill(os.getpid(), number)
         code = os.waitstatus_to_exitcode(status)
-        if _OUTCOME_DELIVERED in _signal.sigpending() or code == USAGE_ERROR:
+        if self.delivered or _OUTCOME_DELIVERED in _signal.sigpending() or code == USAGE_ERROR:
             return code
         os.write(2, f"The process of the task has ended with exit code {code}, its outcome not reported\n".encode())
         # Without an outcome the supervisor takes 0 for success.
@@ -990,7 +992,7 @@ class _TextParts:
         self._length, self._receive = length, receive
         self._kept = len(begun)  # bytes at the buffer's beginning that no part held
         self._buffer[: self._kept] = begun
-        self._begun: Iterator[str] = iter(())  # the parts that were received before any was asked for
+        self._ready: Iterator[str] = iter(())  # the parts that were received before any was asked for
         self.left = length - self._kept
         self.error: FrameError | None = None
 
@@ -1009,7 +1011,7 @@ class _TextParts:
                     return block.text
             finally:
                 block.close()
-            self._begun = block.parts()
+            self._ready = block.parts()
             del block
         count = self._length // (GROWTH_LIMIT - 3) + 1  # up to 3 bytes of a part wait for the rest of their character
         # A str that grows in place, so that no second one is as long.
@@ -1017,9 +1019,7 @@ class _TextParts:
 
     def _read_ascii(self, block: _TextBlock) -> bool:
         while True:
-            size = min(self._kept + self.left, GROWTH_LIMIT)
-            self._take(self._kept, size)
-            self._kept = size
+            self._kept = size = self._receive_part()
             # All of it: what is behind the last part is the end of the one before.
             if not self._received.isascii():
                 return False
@@ -1031,10 +1031,9 @@ class _TextParts:
     def __str__(self) -> str:
         import _codecs
 
-        if (begun := next(self._begun, None)) is not None:
-            return begun
-        size = min(self._kept + self.left, GROWTH_LIMIT)
-        self._take(self._kept, size)
+        if (ready := next(self._ready, None)) is not None:
+            return ready
+        size = self._receive_part()
         try:
             text, used = _codecs.utf_8_decode(self._buffer[:size], "strict", not self.left)
         except UnicodeDecodeError as error:
@@ -1051,6 +1050,11 @@ class _TextParts:
         while self.left:
             self._take(0, min(self.left, GROWTH_LIMIT))
         self._kept = 0
+
+    def _receive_part(self) -> int:
+        size = min(self._kept + self.left, GROWTH_LIMIT)
+        self._take(self._kept, size)
+        return size
 
     def _take(self, start: int, end: int) -> None:
         while start < end:

@@ -229,9 +229,7 @@ def has_taken_signals(pid: int, waits: bool) -> bool:
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     except OSError:
         return True
-    # Two that the keeper only looks for: that the supervisor has begun, and that it has the outcome.
-    looked_for = 1 << 61 - 1 | 1 << 63 - 1
-    pending = (int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)) & ~looked_for
+    pending = int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)
     return status["State"].split()[0] == "Z" or not pending and (not waits or status["State"].split()[0] == "S")
 
 

@@ -685,9 +685,8 @@ def test_memory_and_extraction_are_nobody_elses_and_nothing_listens(airflow: Any
                 run.start()
                 while (frame := run.receive()) and frame[1].get("key") != "ready":
                     run.answer(frame)
-                assert os.stat(f"/proc/{task}/fd").st_uid == 0
-                # The keeper leaves the processor to the task first.
-                eventually(lambda: os.stat(f"/proc/{run.inner()}/fd").st_uid == 0, patience=1)
+                for pid in (run.inner(), task):
+                    assert os.stat(f"/proc/{pid}/fd").st_uid == 0
                 if DIALS_FIRST:
                     eventually(lambda: os.stat(f"/proc/{run.outer()}/fd").st_uid == 0)
                     assert not {"60", "61"} & set(os.listdir(f"/proc/{run.outer()}/fd"))
